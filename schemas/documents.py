@@ -1,0 +1,41 @@
+"""`documents`: what each offered WARC record became."""
+
+from schemas.contract import Check, Column, Table
+
+DOCUMENTS = Table(
+    name="documents",
+    grain="one record of a WARC that was offered for extraction: a response, a revisit, a resource, or a stretch of a file that could not be read",
+    key=("doc_id",),
+    partition_by=("crawl",),
+    columns=(
+        Column(name="doc_id", type="string", description="128-bit hash, in hex, of the WARC file's name and the WARC-Record-ID (or the offset, where there is no usable ID); independent of content and position in the job"),
+        Column(name="crawl", type="string", description="name of the crawl that the record belongs to; crawls are ordered by name"),
+        Column(name="warc_path", type="string", description="path of the WARC file as it was given"),
+        Column(name="warc_offset", type="long", description="byte offset of the record (its gzip member, if compressed) in the file"),
+        Column(name="warc_length", type="long", nullable=True, description="bytes up to the next record, where the reader knows it"),
+        Column(name="record_type", type="string", description="WARC-Type of the record, or `unreadable` for damage between records"),
+        Column(name="record_id", type="string", nullable=True, description="WARC-Record-ID as written"),
+        Column(name="url", type="string", nullable=True, description="target URI without angle brackets"),
+        Column(name="host", type="string", nullable=True, description="host of the URL, lower case"),
+        Column(name="domain", type="string", nullable=True, description="registered domain of the host"),
+        Column(name="fetched_at", type="timestamp", nullable=True, description="WARC-Date; null where it is invalid"),
+        Column(name="http_status", type="int", nullable=True, description="status code of the response"),
+        Column(name="mime", type="string", nullable=True, description="media type that the server declared, lower case, without parameters"),
+        Column(name="charset", type="string", nullable=True, description="character encoding that the body was decoded with"),
+        Column(name="extract_status", type="string", description="`extracted`: there is text; `skipped`: not a page with text, for `extract_reason`; `failed`: should have had text, but for `extract_reason`"),
+        Column(name="extract_reason", type="string", nullable=True, description="why the record was skipped or failed; null where it was extracted"),
+        Column(name="extract_detail", type="string", nullable=True, description="the reason in words, with the position or the exception, for people"),
+        Column(name="title", type="string", nullable=True, description="title of the page"),
+        Column(name="text", type="string", nullable=True, description="main content as plain text"),
+        Column(name="text_hash", type="string", nullable=True, description="128-bit hash of the text, in hex"),
+        Column(name="language", type="string", nullable=True, description="most probable language, as the language model names it"),
+        Column(name="language_score", type="double", nullable=True, description="its probability"),
+    ),
+    checks=(
+        Check(name="known_status", condition="extract_status IN ('extracted', 'skipped', 'failed')"),
+        Check(name="text_when_extracted", condition="(extract_status = 'extracted') = (text IS NOT NULL AND text_hash IS NOT NULL)"),
+        Check(name="reason_unless_extracted", condition="(extract_status = 'extracted') = (extract_reason IS NULL)"),
+        Check(name="offset_not_negative", condition="warc_offset >= 0"),
+        Check(name="language_score_is_probability", condition="language_score BETWEEN 0 AND 1"),
+    ),
+)

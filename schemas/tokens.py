@@ -1,0 +1,41 @@
+"""`tokenizers` and `tokens`: what the trainer reads.
+
+Neither uses deletion vectors, column mapping or any other feature that a reader without a JVM could misread.
+"""
+
+from schemas.contract import Check, Column, Table
+
+TOKENIZERS = Table(
+    name="tokenizers",
+    grain="one trained tokenizer",
+    key=("fingerprint",),
+    columns=(
+        Column(name="fingerprint", type="string", description="SHA-256 of the definition, in hex"),
+        Column(name="kind", type="string", description="algorithm, such as `byte-level-bpe`"),
+        Column(name="vocabulary_size", type="int", description="number of token ids, special tokens included"),
+        Column(name="end_of_document_id", type="int", description="id of the token that closes every document"),
+        Column(name="definition", type="string", description="the tokenizer as JSON, in the format of the tokenizers library"),
+        Column(name="sample_documents", type="long", description="documents that it was trained on"),
+        Column(name="sample_bytes", type="long", description="bytes of UTF-8 that it was trained on"),
+    ),
+    checks=(Check(name="end_of_document_in_vocabulary", condition="end_of_document_id >= 0 AND end_of_document_id < vocabulary_size"),),
+)
+
+TOKENS = Table(
+    name="tokens",
+    grain="one document of the corpus; the stored order, by (shuffle_key, doc_id) within a source, is the order of the first epoch",
+    key=("doc_id",),
+    partition_by=("source",),
+    columns=(
+        Column(name="doc_id", type="string", description="the document"),
+        Column(name="source", type="string", description="its source in the training plan"),
+        Column(name="shuffle_key", type="long", description="keyed hash of doc_id that orders the documents"),
+        Column(name="n_tokens", type="int", description="number of tokens, the closing one included"),
+        Column(name="tokens", type="binary", description="token ids, little-endian: uint16 where the vocabulary has at most 65,536 ids, else uint32; ends with the tokenizer's end-of-document id"),
+        Column(name="tokenizer", type="string", description="fingerprint of the tokenizer"),
+    ),
+    checks=(
+        Check(name="has_tokens", condition="n_tokens > 0"),
+        Check(name="two_or_four_bytes_each", condition="octet_length(tokens) IN (2 * n_tokens, 4 * n_tokens)"),
+    ),
+)

@@ -1,0 +1,1 @@
+"""The Spark side: one file a stage, from WARC records to token tables."""

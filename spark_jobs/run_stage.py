@@ -1,0 +1,181 @@
+"""Run one stage: read its tables, transform, check, write, and enter the run in the ledger, in this order.
+
+A stage whose configuration, code and inputs are those of its last entry in the ledger is already done and is not run again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import re
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+import schemas
+from schemas.configuration import Config, config_json
+from schemas.contract import ContractError, Table
+from schemas.runs import RUNS
+from spark_jobs import delta_io
+
+log = structlog.get_logger()
+
+
+class StageError(Exception):
+    """A stage failed; the message names the stage and the cause in one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A transformation from tables to one table.
+
+    `transform(*inputs, config=...)` gets a DataFrame for each of `reads`, in order. With scope `crawl` it sees and replaces one crawl's rows;
+    with scope `lake` the whole table. `conserves` names the input each of whose rows must come out exactly once.
+    """
+
+    name: str
+    reads: tuple[Table, ...]
+    writes: Table
+    config: type[Config]
+    transform: Callable[..., DataFrame]
+    scope: Literal["crawl", "lake"] = "crawl"
+    conserves: Table | None = None
+    counts: Callable[[], Mapping[str, Column]] = dict
+    """Aggregates observed during the write, for the ledger and the report."""
+    models: Callable[[Any], Mapping[str, str]] = field(default=lambda config: {})
+    """Model files that the configuration names, with their SHA-256."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished execution, as the ledger has it."""
+
+    stage: str
+    output_version: int
+    counts: dict[str, int]
+    seconds: float
+    repeated: bool
+    """False where the ledger showed that nothing had to be done."""
+
+
+@dataclass(frozen=True)
+class Lake:
+    """Where the tables are, which crawl a run is about, and the inputs that come from outside the lake."""
+
+    spark: SparkSession
+    path: str
+    crawl: str
+    outside: Mapping[str, DataFrame]
+
+    def read(self, table: Table, scope: str) -> DataFrame:
+        if table.name in self.outside:
+            return self.outside[table.name]
+        data = delta_io.read_table(self.spark, self.path, table)
+        return data.where(F.col("crawl") == self.crawl) if scope == "crawl" and "crawl" in table.column_names else data
+
+    def version(self, table: Table) -> str:
+        """The Delta version, or for an input from outside a hash of its rows (a listing of files, never data)."""
+        if table.name in self.outside:
+            rows = sorted(map(repr, self.outside[table.name].collect()))
+            return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+        return str(delta_io.current_version(self.spark, self.path, table))
+
+
+def run_stage(stage: Stage, lake: Lake, config: Config) -> Run:
+    """Bring the stage's table up to date. Raises `ContractError` for data that break a contract and `StageError` for all else that goes wrong."""
+    inputs = {table.name: lake.version(table) for table in stage.reads}
+    models = dict(stage.models(config))
+    fingerprint = stage_fingerprint(stage, lake, config, inputs, models)
+    done = last_run(lake, stage)
+    if done is not None and done["fingerprint"] == fingerprint and delta_io.table_exists(lake.spark, lake.path, stage.writes):
+        log.info("stage is up to date", stage=stage.name, version=done["output_version"])
+        return Run(stage.name, done["output_version"], json.loads(done["counts"]), done["seconds"], repeated=False)
+    log.info("stage starts", stage=stage.name)
+    started_at, started = datetime.now(UTC), time.monotonic()
+    try:
+        output = stage.transform(*(lake.read(table, stage.scope) for table in stage.reads), config=config)
+        replace = f"crawl = {_sql_text(lake.crawl)}" if stage.scope == "crawl" else None
+        version, counts = delta_io.write_table(output, lake.path, stage.writes, replace_where=replace, observe=stage.counts())
+        if stage.conserves is not None:
+            _require_conservation(stage, lake, counts["rows"])
+    except ContractError:
+        raise
+    except Exception as error:
+        raise explain_failure(stage.name, error) from error
+    seconds = time.monotonic() - started
+    entry = {
+        "run_id": uuid.uuid4().hex,
+        "stage": stage.name,
+        "crawl": lake.crawl if stage.scope == "crawl" else None,
+        "fingerprint": fingerprint,
+        "config": config_json(config),
+        "code_version": code_version(),
+        "inputs": json.dumps(inputs, sort_keys=True),
+        "output_table": stage.writes.name,
+        "output_version": version,
+        "counts": json.dumps(counts, sort_keys=True),
+        "models": json.dumps(models, sort_keys=True),
+        "started_at": started_at,
+        "seconds": seconds,
+    }
+    delta_io.append_rows(lake.spark.createDataFrame([entry], RUNS.spark()), lake.path, RUNS)
+    log.info("stage done", stage=stage.name, seconds=round(seconds, 1), version=version, **counts)
+    return Run(stage.name, version, counts, seconds, repeated=True)
+
+
+def stage_fingerprint(stage: Stage, lake: Lake, config: Config, inputs: Mapping[str, str], models: Mapping[str, str]) -> str:
+    """Hash of all that determines the output: equal fingerprints mean equal rows."""
+    parts = [stage.name, config_json(config), code_version(), lake.crawl if stage.scope == "crawl" else "", dict(inputs), dict(models)]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def last_run(lake: Lake, stage: Stage) -> dict[str, Any] | None:
+    """The newest entry of the stage in the ledger, for this crawl or the whole lake."""
+    if not delta_io.table_exists(lake.spark, lake.path, RUNS):
+        return None
+    crawl = lake.crawl if stage.scope == "crawl" else None
+    entries = delta_io.read_table(lake.spark, lake.path, RUNS).where((F.col("stage") == stage.name) & F.col("crawl").eqNullSafe(F.lit(crawl)))
+    newest = entries.orderBy(F.col("started_at").desc()).select("fingerprint", "output_version", "counts", "seconds").first()
+    return newest.asDict() if newest is not None else None
+
+
+@cache
+def code_version() -> str:
+    """Package version and a hash of the sources that make tables, so that edited code never passes for the code that ran."""
+    digest = hashlib.sha256()
+    for package in (Path(schemas.__file__).parent, Path(__file__).parent):
+        for source in sorted(package.rglob("*.py")):
+            digest.update(source.relative_to(package).as_posix().encode() + b"\0" + source.read_bytes())
+    return f"{importlib.metadata.version('headwater')}+{digest.hexdigest()[:12]}"
+
+
+def explain_failure(stage: str, error: Exception) -> Exception:
+    """The cause in one line, out of the many that Spark wraps around it; a broken CHECK becomes a `ContractError`."""
+    text = str(error)
+    broken = re.search(r"CHECK constraint (\w+) .*?violated by row with values:(.*?)(?:\n\n|\nJVM|\tat |$)", text, re.DOTALL)
+    if broken:
+        return ContractError(f"{stage}: check {broken[1]} is violated by a row with {' '.join(broken[2].split())}")
+    python_cause = re.findall(r"^(\w[\w.]*(?:Error|Exception|Exit): .*)$", text, re.MULTILINE)
+    line = python_cause[-1] if python_cause else next((part for part in text.splitlines() if part.strip()), type(error).__name__)
+    return StageError(f"{stage}: {line}")
+
+
+def _require_conservation(stage: Stage, lake: Lake, rows_out: int) -> None:
+    assert stage.conserves is not None
+    rows_in = lake.read(stage.conserves, stage.scope).count()
+    if rows_in != rows_out:
+        raise ContractError(f"{stage.name}: {rows_in} rows of {stage.conserves.name} went in, but {rows_out} rows of {stage.writes.name} came out")
+
+
+def _sql_text(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,0 +1,1 @@
+"""Plain Python on texts and bytes; nothing here imports pyspark."""
