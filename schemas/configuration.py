@@ -13,9 +13,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-
-class UsageError(Exception):
-    """The request cannot be carried out as it was put; the message is one line that says what to change."""
+from schemas.errors import UsageError as UsageError
 
 
 class Config(BaseModel):

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from schemas.errors import ContractError as ContractError
+
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
@@ -23,10 +25,6 @@ ARROW_TYPES: dict[str, pa.DataType] = {
     "double": pa.float64(),
     "timestamp": pa.timestamp("us", tz="UTC"),
 }
-
-
-class ContractError(Exception):
-    """Data do not have the shape or the values that their contract promises."""
 
 
 @dataclass(frozen=True, kw_only=True)

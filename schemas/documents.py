@@ -8,7 +8,11 @@ DOCUMENTS = Table(
     key=("doc_id",),
     partition_by=("crawl",),
     columns=(
-        Column(name="doc_id", type="string", description="128-bit hash, in hex, of the WARC file's name and the WARC-Record-ID (or the offset, where there is no usable ID); independent of content and position in the job"),
+        Column(
+            name="doc_id",
+            type="string",
+            description="128-bit hash, in hex, of the WARC file's name and the WARC-Record-ID (or the offset, where there is no usable ID); independent of content and position in the job",
+        ),
         Column(name="crawl", type="string", description="name of the crawl that the record belongs to; crawls are ordered by name"),
         Column(name="warc_path", type="string", description="path of the WARC file as it was given"),
         Column(name="warc_offset", type="long", description="byte offset of the record (its gzip member, if compressed) in the file"),
@@ -22,7 +26,11 @@ DOCUMENTS = Table(
         Column(name="http_status", type="int", nullable=True, description="status code of the response"),
         Column(name="mime", type="string", nullable=True, description="media type that the server declared, lower case, without parameters"),
         Column(name="charset", type="string", nullable=True, description="character encoding that the body was decoded with"),
-        Column(name="extract_status", type="string", description="`extracted`: there is text; `skipped`: not a page with text, for `extract_reason`; `failed`: should have had text, but for `extract_reason`"),
+        Column(
+            name="extract_status",
+            type="string",
+            description="`extracted`: there is text; `skipped`: not a page with text, for `extract_reason`; `failed`: should have had text, but for `extract_reason`",
+        ),
         Column(name="extract_reason", type="string", nullable=True, description="why the record was skipped or failed; null where it was extracted"),
         Column(name="extract_detail", type="string", nullable=True, description="the reason in words, with the position or the exception, for people"),
         Column(name="title", type="string", nullable=True, description="title of the page"),

@@ -27,7 +27,7 @@ EXACT_DUPLICATES = Table(
 
 NEAR_DUPLICATES = Table(
     name="near_duplicates",
-    grain="one document that was verified similar to a kept document before it",
+    grain="one document that repeats a kept document before it, by the rule of its row",
     key=("doc_id",),
     columns=_EVIDENCE,
     checks=_EVIDENCE_CHECKS,

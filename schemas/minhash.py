@@ -10,10 +10,17 @@ SIGNATURES = Table(
     columns=(
         Column(name="doc_id", type="string", description="the document"),
         Column(name="crawl", type="string", description="its crawl"),
-        Column(name="shingles", type="array<long>", description="distinct hashes of its word n-grams, ascending: the set whose Jaccard similarity is verified"),
-        Column(name="signature", type="binary", description="MinHash values, little-endian uint64, one per hash function"),
+        Column(
+            name="shingles",
+            type="array<int>",
+            description="distinct 32-bit hashes of its word n-grams, ascending as signed numbers: the set whose Jaccard similarity is verified",
+        ),
+        Column(name="signature", type="binary", description="MinHash values, little-endian uint32, one per hash function"),
     ),
-    checks=(Check(name="has_shingles", condition="size(shingles) > 0"),),
+    checks=(
+        Check(name="has_shingles", condition="size(shingles) > 0"),
+        Check(name="has_whole_hashes", condition="length(signature) > 0 AND length(signature) % 4 = 0"),
+    ),
 )
 
 BAND_INDEX = Table(

@@ -31,7 +31,11 @@ TOKENS = Table(
         Column(name="source", type="string", description="its source in the training plan"),
         Column(name="shuffle_key", type="long", description="keyed hash of doc_id that orders the documents"),
         Column(name="n_tokens", type="int", description="number of tokens, the closing one included"),
-        Column(name="tokens", type="binary", description="token ids, little-endian: uint16 where the vocabulary has at most 65,536 ids, else uint32; ends with the tokenizer's end-of-document id"),
+        Column(
+            name="tokens",
+            type="binary",
+            description="token ids, little-endian: uint16 where the vocabulary has at most 65,536 ids, else uint32; ends with the tokenizer's end-of-document id",
+        ),
         Column(name="tokenizer", type="string", description="fingerprint of the tokenizer"),
     ),
     checks=(

@@ -24,14 +24,16 @@ from pyspark.sql import functions as F
 
 import schemas
 from schemas.configuration import Config, config_json
-from schemas.contract import ContractError, Table
+from schemas.contract import Table
+from schemas.errors import ContractError, HeadwaterError
 from schemas.runs import RUNS
 from spark_jobs import delta_io
+from spark_jobs.progress import progress_line
 
 log = structlog.get_logger()
 
 
-class StageError(Exception):
+class StageError(HeadwaterError):
     """A stage failed; the message names the stage and the cause in one line."""
 
 
@@ -103,12 +105,14 @@ def run_stage(stage: Stage, lake: Lake, config: Config) -> Run:
     log.info("stage starts", stage=stage.name)
     started_at, started = datetime.now(UTC), time.monotonic()
     try:
-        output = stage.transform(*(lake.read(table, stage.scope) for table in stage.reads), config=config)
+        with progress_line(lake.spark, stage.name):
+            output = stage.transform(*(lake.read(table, stage.scope) for table in stage.reads), config=config)
         replace = f"crawl = {_sql_text(lake.crawl)}" if stage.scope == "crawl" else None
-        version, counts = delta_io.write_table(output, lake.path, stage.writes, replace_where=replace, observe=stage.counts())
+        with progress_line(lake.spark, stage.name):
+            version, counts = delta_io.write_table(output, lake.path, stage.writes, replace_where=replace, observe=stage.counts())
         if stage.conserves is not None:
             _require_conservation(stage, lake, counts["rows"])
-    except ContractError:
+    except HeadwaterError:
         raise
     except Exception as error:
         raise explain_failure(stage.name, error) from error

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
 
 from pyspark.sql import SparkSession
 
@@ -25,7 +29,7 @@ class SessionConfig(Config):
     """Heap of the driver, which in local mode is also the executors'."""
     shuffle_partitions: int = 0
     """Partitions of a shuffle; 0 leaves Spark's default on a cluster and takes twice the cores in local mode."""
-    options: dict[str, str] = {}
+    options: Mapping[str, str] = MappingProxyType({})
     """Further Spark settings, as they are."""
 
 
@@ -39,7 +43,11 @@ def start_session(config: SessionConfig, app_name: str = "headwater") -> SparkSe
     builder = SparkSession.builder.appName(app_name)
     for key, value in _settings(config).items():
         builder = builder.config(key, value)
-    session = builder.getOrCreate()
+    if SparkSession.getActiveSession() is None and not _under_submit():
+        with _jvm_output_to(Path(tempfile.gettempdir()) / f"headwater-spark-{os.getuid()}.log"):
+            session = builder.getOrCreate()
+    else:
+        session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     if session.sparkContext.getCheckpointDir() is None:
         session.sparkContext.setCheckpointDir(config.options.get("spark.checkpoint.dir", tempfile.mkdtemp(prefix="headwater-checkpoint-")))
@@ -51,11 +59,36 @@ def require_matching_versions() -> None:
     for package, wanted in (("pyspark", SPARK_VERSION), ("delta-spark", DELTA_VERSION)):
         found = importlib.metadata.version(package)
         if found != wanted:
-            raise UsageError(f"{package} {found} is installed, but this release goes with pyspark {SPARK_VERSION} and delta-spark {DELTA_VERSION}: pip install {package}=={wanted}")
+            raise UsageError(
+                f"{package} {found} is installed, but this release goes with pyspark {SPARK_VERSION} and delta-spark {DELTA_VERSION}: pip install {package}=={wanted}"
+            )
+
+
+@contextlib.contextmanager
+def _jvm_output_to(log_file: Path) -> Iterator[None]:
+    """A JVM started inside writes to the file for all its life: Ivy's and log4j's lines would bury ours. A failed start shows the end of the file."""
+    with log_file.open("ab") as log:
+        start = log.tell()
+        own_stderr = os.dup(2)
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        except Exception as error:
+            said = log_file.read_bytes()[start:].decode(errors="replace").strip().splitlines()[-15:]
+            raise UsageError(
+                "Spark did not start; is Java 17 on the PATH, and can Maven Central be reached for Delta's jars? It said:\n" + "\n".join(said)
+            ) from error
+        finally:
+            os.dup2(own_stderr, 2)
+            os.close(own_stderr)
+
+
+def _under_submit() -> bool:
+    return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
 def _settings(config: SessionConfig) -> dict[str, str]:
-    under_submit = "SPARK_ENV_LOADED" in os.environ
+    under_submit = _under_submit()
     partitions = config.shuffle_partitions or (2 * _local_cores(config.master) if config.master.startswith("local") and not under_submit else 0)
     settings = {
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -75,7 +108,7 @@ def _settings(config: SessionConfig) -> dict[str, str]:
             "spark.driver.memory": config.driver_memory,
             "spark.jars.packages": DELTA_PACKAGE,
             "spark.ui.enabled": "false",
-            "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),
+            "spark.ui.showConsoleProgress": "false",
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.driver.host": "127.0.0.1",
         }

@@ -1,0 +1,41 @@
+# `make demo` and `make test` do all the set-up themselves. `make help` lists the rest.
+SHELL := /bin/bash
+BIN := .venv/bin
+DEMO := build/demo
+WARC ?=
+
+.PHONY: help setup demo test test-all lint format docs bench clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+setup: .venv/.done  ## make .venv from requirements.lock
+
+.venv/.done: requirements.lock pyproject.toml .ci/set_up.sh
+	@bash .ci/set_up.sh
+
+demo: .venv/.done  ## crawl, curate, train, export, report (WARC='glob' takes your own pages)
+	@WARC='$(WARC)' DEMO='$(DEMO)' bash docs/demo.sh
+
+test: .venv/.done  ## the whole test suite
+	$(BIN)/python -m pytest -q
+
+lint: .venv/.done  ## ruff, mypy, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.done  ## ruff's fixes and formatting
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: .venv/.done  ## write the reference pages from the contracts and configurations
+	$(BIN)/python docs/write_reference.py
+
+bench: .venv/.done  ## documents/s of each stage, tokens/s of reader and trainer
+	$(BIN)/python bench/stages.py
+	$(BIN)/python bench/trainer.py
+
+clean:  ## remove what the demo and the tests made
+	rm -rf build

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# The whole road, as a user would walk it: crawl, curate, train, export, report.
+# `make demo` calls this with WARC (a glob, or empty) and DEMO (the folder to work in). Run again, it goes on where it stopped.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PATH="$PWD/.venv/bin:$PATH"
+DEMO=${DEMO:-build/demo}
+
+# 1. Pages. Without WARC, the documentation of the installed packages is served on localhost and crawled for real.
+if [ -z "${WARC:-}" ]; then
+    WARC="$DEMO/warc/*.warc.gz"
+    [ -e "$DEMO/warc/.done" ] || { corpus fetch --out "$DEMO/warc" && touch "$DEMO/warc/.done"; }
+else
+    DEMO="$DEMO-$(printf %s "$WARC" | cksum | cut -d' ' -f1)"
+fi
+
+# 2. Tables: documents, signals, duplicates, decisions, corpus, tokens.
+corpus run demo --lake "$DEMO/lake" --warc "$WARC" | tee "$DEMO.summary"
+
+# 3. A small Llama-like model, trained by two ranks on the token table.
+pretrain run tiny_cpu --lake "$DEMO/lake" --out "$DEMO/training" --ranks 2 | tee -a "$DEMO.summary"
+
+# 4. The model for everyone else: a Hugging Face folder with its tokenizer.
+pretrain export-hf "$DEMO/training" --out "$DEMO/model" | tee -a "$DEMO.summary"
+
+# 5. What happened to every page, and how training went.
+corpus report --lake "$DEMO/lake" --out "$DEMO/report.html" --training "$DEMO/training" | tee -a "$DEMO.summary"
+
+printf '\n%s\n' "---- the demo in short ----"
+cat "$DEMO.summary"

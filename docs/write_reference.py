@@ -1,0 +1,52 @@
+"""Write `docs/reference/` from the contracts, the signals and the configurations; a test fails when a page is out of date."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+
+import schemas
+from schemas.configuration import config_markdown
+from schemas.contract import Table
+from spark_jobs.pipeline import STAGES, PipelineConfig
+from spark_jobs.signals import SIGNALS
+from training.config import TrainingConfig
+
+REFERENCE = Path(__file__).parent / "reference"
+
+
+def pages() -> dict[str, str]:
+    """File name to content."""
+    return {"tables.md": tables(), "pipeline.md": pipeline(), "training.md": training(), "signals.md": signals()}
+
+
+def tables() -> str:
+    stored = [stage.writes for stage in STAGES]
+    declared = [
+        value
+        for module in pkgutil.iter_modules(schemas.__path__)
+        for value in vars(importlib.import_module(f"schemas.{module.name}")).values()
+        if isinstance(value, Table)
+    ]
+    unique = {table.name: table for table in [*stored, *declared]}
+    return "# Tables\n\nEvery table of the lake, in data-flow order.\n\n" + "\n".join(table.markdown() for table in unique.values())
+
+
+def pipeline() -> str:
+    return f"# Pipeline files\n\nKeys of a pipeline file, and of `corpus run --set`.\n\n| key | type | default | meaning |\n| --- | --- | --- | --- |\n{config_markdown(PipelineConfig)}\n"
+
+
+def training() -> str:
+    return f"# Training recipes\n\nKeys of a recipe, and of `pretrain run --set`.\n\n| key | type | default | meaning |\n| --- | --- | --- | --- |\n{config_markdown(TrainingConfig)}\n"
+
+
+def signals() -> str:
+    rows = "\n".join(f"| `{signal.name}` | {signal.type} | {' '.join(signal.description.split())} |" for signal in SIGNALS)
+    return f"# Signals\n\nOne column each in `signals`; a policy names them as written here.\n\n| signal | type | meaning |\n| --- | --- | --- |\n{rows}\n"
+
+
+if __name__ == "__main__":
+    REFERENCE.mkdir(exist_ok=True)
+    for name, text in pages().items():
+        (REFERENCE / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,151 @@
+"""`corpus`: from WARC files to token tables."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from schemas import exit_codes
+from schemas.command_line import run_command
+from schemas.configuration import load_config
+from schemas.errors import UsageError
+
+app = typer.Typer(
+    help="Turn web crawls into curated, deduplicated, tokenised Delta tables.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+
+PIPELINES = Path(__file__).parent / "pipelines"
+
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a key of the configuration; may be repeated.")]
+LakePath = Annotated[str, typer.Option("--lake", metavar="DIR", help="Folder of the Delta tables: local, or s3a://...")]
+
+
+@app.command()
+def run(
+    pipeline: Annotated[str, typer.Argument(help="A pipeline file, or the name of one that comes with Headwater.")] = "english_web",
+    lake: LakePath = "lake",
+    warc: Annotated[str, typer.Option("--warc", metavar="GLOB", help="WARC or ARC files, compressed or not.")] = "",
+    until: Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage.")] = None,
+    settings: Settings = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved configuration and what would be written, and write nothing.")] = False,
+) -> int:
+    """Run the pipeline: read, extract, score, deduplicate, select, tokenise. Finished stages are not run again."""
+    from spark_jobs.pipeline import PipelineConfig, plan_lines, run_pipeline, stages_until
+    from spark_jobs.session import start_session
+
+    config = load_config(PipelineConfig, pipeline_file(pipeline), tuple(settings or ()))
+    stages_until(until)
+    if not warc:
+        raise UsageError("--warc GLOB is required: which WARC files are to be read?")
+    if dry_run:
+        print(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+        print("\n".join(plan_lines(lambda: start_session(config.session), config, lake=lake, warc=warc)))
+        return exit_codes.DONE
+    summary = run_pipeline(start_session(config.session), config, lake=lake, warc=warc, until=until)
+    if summary is not None:
+        print("\n".join(summary.lines()))
+    return exit_codes.DONE
+
+
+@app.command()
+def report(
+    lake: LakePath = "lake",
+    out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("report.html"),
+    crawl: Annotated[str | None, typer.Option(help="Only this crawl; all by default.")] = None,
+    training: Annotated[Path | None, typer.Option(metavar="DIR", help="Output folder of a training run, for its loss curve.")] = None,
+) -> int:
+    """Write one self-contained HTML file: what came in, what was kept, and why the rest was not."""
+    from spark_jobs.report import write_report
+    from spark_jobs.session import SessionConfig, start_session
+
+    write_report(start_session(SessionConfig()), lake, out, crawl=crawl, training=training)
+    print(f"report: {out}")
+    return exit_codes.DONE
+
+
+@app.command()
+def explain(
+    document: Annotated[str, typer.Argument(help="A doc_id or a URL.")],
+    lake: LakePath = "lake",
+) -> int:
+    """Print one document's whole life: where it was read, what it scored, and what was decided."""
+    from spark_jobs.explain import explain_document
+    from spark_jobs.session import SessionConfig, start_session
+
+    print(explain_document(start_session(SessionConfig()), lake, document))
+    return exit_codes.DONE
+
+
+@app.command()
+def fetch(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the WARC files.")],
+    url: Annotated[
+        list[str] | None, typer.Argument(help="Where to start; without any, the documentation of the installed Python packages is served and crawled.")
+    ] = None,
+    max_pages: Annotated[int, typer.Option(help="Stop after this many responses.")] = 5000,
+) -> int:
+    """Crawl pages of one or more hosts over HTTP into WARC/1.1 files."""
+    from spark_jobs import fetch as fetching
+    from spark_jobs.package_docs import serve_package_docs
+
+    if url:
+        summary = fetching.crawl(tuple(url), out, max_pages=max_pages)
+    else:
+        with serve_package_docs() as start:
+            summary = fetching.crawl((start,), out, max_pages=max_pages)
+    print(summary)
+    return exit_codes.DONE
+
+
+@app.command()
+def recall(
+    bands: Annotated[int, typer.Option(min=1, help="Number of bands.")] = 14,
+    rows: Annotated[int, typer.Option(min=1, help="MinHash values in a band.")] = 8,
+) -> int:
+    """Print how likely two documents of a given similarity become a candidate pair."""
+    from spark_jobs.recall import recall_table
+
+    print(recall_table(bands, rows))
+    return exit_codes.DONE
+
+
+@app.command()
+def doctor() -> int:
+    """Check Java, Spark, Delta and the models, and say what is missing."""
+    from spark_jobs.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        print(f"{'ok  ' if finding.well else 'FAIL'} {finding.subject}: {finding.detail}")
+    return exit_codes.DONE if all(finding.well for finding in findings) else exit_codes.FAILED
+
+
+@app.command()
+def schema(out: Annotated[Path, typer.Option(help="Where to write the JSON Schema.")] = Path("pipeline.schema.json")) -> int:
+    """Write the JSON Schema of pipeline files, for completion in editors."""
+    import json
+
+    from spark_jobs.pipeline import PipelineConfig
+
+    out.write_text(json.dumps(PipelineConfig.model_json_schema(), indent=2) + "\n", encoding="utf-8")
+    print(out)
+    return exit_codes.DONE
+
+
+def pipeline_file(name: str) -> Path:
+    """A bundled pipeline by name, or the file at that path."""
+    bundled = PIPELINES / f"{name}.yaml"
+    if bundled.is_file():
+        return bundled
+    if not Path(name).is_file():
+        known = ", ".join(sorted(path.stem for path in PIPELINES.glob("*.yaml")))
+        raise UsageError(f"{name}: neither a file nor a pipeline that comes with Headwater ({known})")
+    return Path(name)
+
+
+def main() -> None:
+    sys.exit(run_command(app, "corpus"))

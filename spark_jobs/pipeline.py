@@ -1,0 +1,159 @@
+"""The stages in data-flow order, and what a run of all of them comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import Field
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from schemas import configuration
+from schemas.decisions import DECISIONS
+from schemas.errors import ContractError, NothingToDo, UsageError
+from spark_jobs import (
+    assemble_corpus,
+    cluster_duplicates,
+    deduplicate_exact,
+    deduplicate_near,
+    delta_io,
+    extract_text,
+    index_bands,
+    minhash_signatures,
+    read_warc,
+    score_signals,
+    select_corpus,
+    tokenize_corpus,
+    train_tokenizer,
+)
+from spark_jobs.run_stage import Lake, Run, Stage, run_stage
+from spark_jobs.session import SessionConfig
+
+STAGES: tuple[Stage, ...] = (
+    extract_text.STAGE,
+    score_signals.STAGE,
+    deduplicate_exact.STAGE,
+    minhash_signatures.STAGE,
+    index_bands.STAGE,
+    deduplicate_near.STAGE,
+    cluster_duplicates.STAGE,
+    select_corpus.STAGE,
+    assemble_corpus.STAGE,
+    train_tokenizer.STAGE,
+    tokenize_corpus.STAGE,
+)
+
+
+class PipelineConfig(configuration.Config):
+    """A pipeline file: a name for the crawl, and a group of keys for each stage."""
+
+    crawl: str = Field(default="crawl", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Name of the crawl; rows of the same name are replaced, those of other crawls stay. Crawls are ordered by name."""
+    session: SessionConfig = SessionConfig()
+    extract_text: extract_text.Config = extract_text.Config()
+    score_signals: score_signals.Config = score_signals.Config()
+    deduplicate_exact: deduplicate_exact.Config = deduplicate_exact.Config()
+    minhash_signatures: minhash_signatures.Config = minhash_signatures.Config()
+    index_bands: index_bands.Config = index_bands.Config()
+    deduplicate_near: deduplicate_near.Config = deduplicate_near.Config()
+    cluster_duplicates: cluster_duplicates.Config = cluster_duplicates.Config()
+    select_corpus: select_corpus.Config = select_corpus.Config()
+    assemble_corpus: assemble_corpus.Config = assemble_corpus.Config()
+    train_tokenizer: train_tokenizer.Config = train_tokenizer.Config()
+    tokenize_corpus: tokenize_corpus.Config = tokenize_corpus.Config()
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of the records of one crawl. records = kept + rejected + failed, always."""
+
+    lake: str
+    records: int
+    kept: int
+    rejected: int
+    failed: int
+    rejects_by_rule: tuple[tuple[str, int], ...]
+    exact_duplicates: int
+    near_duplicates: int
+    tokens: int
+
+    def lines(self) -> list[str]:
+        rules = [f"  {rule:<44} {count:>9,}" for rule, count in self.rejects_by_rule]
+        return [
+            f"records in {self.records:,} = kept {self.kept:,} + rejected {self.rejected:,} + failed {self.failed:,}",
+            f"rejects by rule (a document may fail several){'' if rules else ': none'}",
+            *rules,
+            f"duplicates: {self.exact_duplicates:,} exact, {self.near_duplicates:,} near",
+            f"tokens: {self.tokens:,}",
+            f"lake: {self.lake}",
+        ]
+
+
+def run_pipeline(spark: SparkSession, config: PipelineConfig, *, lake: str, warc: str, until: str | None = None) -> Summary | None:
+    """Bring every stage up to date, in order; None when `until` stops before there is a summary. Raises `NothingToDo` when no document is kept."""
+    inputs = Lake(spark, lake, config.crawl, {"warc_files": read_warc.warc_files(spark, warc, config.crawl)})
+    runs: dict[str, Run] = {}
+    for stage in stages_until(until):
+        runs[stage.name] = run_stage(stage, inputs, getattr(config, stage.name))
+    if until is not None and until != STAGES[-1].name:
+        return None
+    summary = summarize(inputs, runs)
+    if summary.kept == 0:
+        raise NothingToDo(nothing_kept(summary))
+    return summary
+
+
+def stages_until(name: str | None) -> tuple[Stage, ...]:
+    names = [stage.name for stage in STAGES]
+    if name is not None and name not in names:
+        raise UsageError(f"--until {name}: no such stage; the stages are {', '.join(names)}")
+    return STAGES if name is None else STAGES[: names.index(name) + 1]
+
+
+def summarize(lake: Lake, runs: dict[str, Run]) -> Summary:
+    """Counts from the ledger, rules from `decisions`. Raises `ContractError` where the records are not conserved."""
+    outcome = runs["select_corpus"].counts
+    records = runs["extract_text"].counts["rows"]
+    if records != outcome["kept"] + outcome["rejected"] + outcome["failed"]:
+        raise ContractError(f"{records} records went in, but {outcome} came out of select_corpus")
+    return Summary(
+        lake=lake.path,
+        records=records,
+        kept=outcome["kept"],
+        rejected=outcome["rejected"],
+        failed=outcome["failed"],
+        rejects_by_rule=rejects_by_rule(lake.read(DECISIONS, "crawl")),
+        exact_duplicates=runs["deduplicate_exact"].counts["rows"],
+        near_duplicates=runs["deduplicate_near"].counts["rows"],
+        tokens=runs["tokenize_corpus"].counts["tokens"],
+    )
+
+
+def rejects_by_rule(decisions: DataFrame) -> tuple[tuple[str, int], ...]:
+    """How many documents each rule rejects, the most frequent first."""
+    rules = decisions.select(F.explode("rejected_by").alias("rule")).groupBy("rule").count().orderBy(F.col("count").desc(), "rule")
+    return tuple((row["rule"], row["count"]) for row in rules.collect())
+
+
+def nothing_kept(summary: Summary) -> str:
+    if summary.records == 0:
+        return "the WARC files hold no record that could have text: no response, revisit or resource"
+    often = ", ".join(f"{rule} ({count:,})" for rule, count in summary.rejects_by_rule[:3])
+    return (
+        f"no document is kept: of {summary.records:,} records {summary.rejected:,} were rejected and {summary.failed:,} failed"
+        f"{'; most often by ' + often if often else ''}; the lake at {summary.lake} says why for each"
+    )
+
+
+def plan_lines(spark_started: Callable[[], SparkSession], config: PipelineConfig, *, lake: str, warc: str) -> list[str]:
+    """For a dry run: each stage with the table that it would write, and whether that table is there already."""
+    spark = spark_started()
+    files = read_warc.warc_files(spark, warc, config.crawl).count()
+    lines = [f"WARC files: {files}"]
+    for stage in STAGES:
+        there = delta_io.table_exists(spark, lake, stage.writes)
+        lines.append(
+            f"{stage.name:<20} {'replaces' if there else 'creates'} {stage.writes.name}{f' of crawl {config.crawl}' if stage.scope == 'crawl' else ''}"
+        )
+    return lines
