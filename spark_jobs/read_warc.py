@@ -1,0 +1,245 @@
+"""From WARC files to captures: one row for each record that is offered for extraction, with the body of those that can be pages.
+
+Cheap gates come first: only responses with status 200 that are HTML, by declaration or by the look of an undeclared body, keep their body.
+Requests, metadata, warcinfo, DNS look-ups and conversions are counted, not offered. Damage becomes a row, never an error.
+"""
+
+from __future__ import annotations
+
+import glob as local_glob
+import os
+import posixpath
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.fs
+import xxhash
+from pydantic import Field
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+
+from schemas import configuration
+from schemas.configuration import UsageError
+from schemas.contract import ARROW_TYPES
+from schemas.warc_files import WARC_FILES
+from spark_jobs.text.http_body import BodyError, HttpResponse, charset_parameter, decode_body, media_type, parse_response
+from spark_jobs.text.html import HTML_TYPES, looks_like_html
+from spark_jobs.text.warc import UNREADABLE, ArchiveRecord, parse_date, read_records
+
+OFFERED = ("response", "revisit", "resource", UNREADABLE)
+COUNTED = ("request", "metadata", "warcinfo", "conversion", "continuation", "dns")
+# Room for the HTTP header in front of a body of the largest size; servers stop at 8 to 64 KiB.
+_HEAD_BYTES = 1 << 18
+_BATCH_ROWS = 256
+_BATCH_BYTES = 16 << 20
+
+_CAPTURE_TYPES = {
+    "doc_id": "string",
+    "crawl": "string",
+    "warc_path": "string",
+    "warc_offset": "long",
+    "warc_length": "long",
+    "record_type": "string",
+    "record_id": "string",
+    "url": "string",
+    "fetched_at": "timestamp",
+    "http_status": "int",
+    "mime": "string",
+    "charset": "string",
+    "extract_status": "string",
+    "extract_reason": "string",
+    "extract_detail": "string",
+    "body": "binary",
+}
+CAPTURES_DDL = ", ".join(f"{name} {kind.replace('long', 'bigint')}" for name, kind in _CAPTURE_TYPES.items())
+_CAPTURES_ARROW = pa.schema([pa.field(name, ARROW_TYPES[kind]) for name, kind in _CAPTURE_TYPES.items()])
+
+
+class Config(configuration.Config):
+    """How to read WARC files."""
+
+    max_body_bytes: int = Field(default=16 << 20, ge=1024, le=512 << 20)
+    """Bytes of a page after all codings are undone; larger ones are skipped as `too_large`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the gates say of a record: `status` is `offered` with a body, or else `skipped` or `failed` with a reason."""
+
+    status: str
+    reason: str | None = None
+    detail: str | None = None
+    http_status: int | None = None
+    mime: str | None = None
+    charset: str | None = None
+    body: bytes | None = None
+
+
+def warc_files(spark: SparkSession, glob: str, crawl: str) -> DataFrame:
+    """The files that `glob` names, one a partition, in the shape of `WARC_FILES`; `glob` is local or has a scheme that Hadoop knows.
+
+    Raises `UsageError` where no file matches and where two have the same name: document ids are made from the name.
+    """
+    listing = _list_hadoop(spark, glob) if "://" in glob else _list_local(glob)
+    if not listing:
+        raise UsageError(f"no WARC file matches {glob}")
+    names = Counter(posixpath.basename(path) for path, _ in listing)
+    if repeated := sorted(name for name, count in names.items() if count > 1):
+        raise UsageError(f"{glob}: several files are named {repeated[0]}; names must differ, because document ids are made from them")
+    rows = [{"path": path, "crawl": crawl, "bytes": size} for path, size in sorted(listing)]
+    return spark.createDataFrame(spark.sparkContext.parallelize(rows, len(rows)), WARC_FILES.spark())
+
+
+def captures(files: DataFrame, config: Config, observation: Observation | None = None) -> DataFrame:
+    """One row for each record that is offered for extraction; `extract_status` is `offered` where `body` is still to be extracted.
+
+    `observation` receives the number of all records by type, those included that are not offered.
+    """
+    max_body_bytes = config.max_body_bytes
+
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for file in batch.to_pylist():
+                yield from _batches(_file_rows(file["path"], file["crawl"], max_body_bytes))
+
+    rows = files.select("path", "crawl").mapInArrow(read, CAPTURES_DDL)
+    if observation is not None:
+        counts = record_counts()
+        rows = rows.observe(observation, *(count.alias(name) for name, count in counts.items()))
+    return rows.where(F.col("record_type").isin(*OFFERED))
+
+
+def record_counts() -> dict[str, Column]:
+    """Aggregates of all records by type."""
+    kind = F.col("record_type")
+    counts = {f"records.{name}": F.count_if(kind == name) for name in OFFERED + COUNTED}
+    return counts | {"records.other": F.count_if(~kind.isin(*OFFERED, *COUNTED))}
+
+
+def offer(record: ArchiveRecord, max_body_bytes: int) -> Offer:
+    """Pass a record through the gates, the cheapest first."""
+    if record.type == UNREADABLE:
+        return Offer("failed", "unreadable", record.fault)
+    if record.type == "revisit":
+        return Offer("skipped", "revisit", "the page is stored with an earlier capture")
+    try:
+        response = _as_response(record)
+    except BodyError as error:
+        reason = "truncated" if record.fault else error.reason
+        return Offer("failed", reason, record.fault or error.detail)
+    facts = {"http_status": response.status if record.type == "response" else None, "mime": response.mime, "charset": response.charset}
+    if response.status != 200:
+        return Offer("skipped", "http_status", f"status {response.status}", **facts)
+    if response.mime is not None and response.mime not in HTML_TYPES:
+        return Offer("skipped", "mime", f"declared as {response.mime}", **facts)
+    if not response.body and not record.fault:
+        return Offer("skipped", "empty_body", None, **facts)
+    if record.block_length > len(record.block) and record.fault is None:
+        return Offer("skipped", "too_large", f"the record has {record.block_length} bytes, the limit is {max_body_bytes}", **facts)
+    if record.fault:
+        return Offer("failed", "truncated", record.fault, **facts)
+    try:
+        body, note = decode_body(response, max_body_bytes)
+    except BodyError as error:
+        return Offer("skipped" if error.reason == "too_large" else "failed", error.reason, error.detail, **facts)
+    if not body.strip():
+        return Offer("skipped", "empty_body", note, **facts)
+    if response.mime is None and not looks_like_html(body):
+        return Offer("skipped", "mime", "no media type is declared, and it does not look like HTML", **facts)
+    return Offer("offered", None, note, **facts, body=body)
+
+
+def document_id(file_name: str, record: ArchiveRecord, seen: set[int]) -> str:
+    """128-bit hash in hex of the file's name and the record's id, or its offset where it has none; distinct within the file that `seen` belongs to."""
+    basis = f"{file_name}\0{record.record_id or f'offset {record.offset}'}".encode()
+    repeat, digest = 0, xxhash.xxh3_128_intdigest(basis)
+    while digest in seen:
+        # Broken writers repeat ids, and records that share a gzip member share its offset.
+        repeat += 1
+        digest = xxhash.xxh3_128_intdigest(basis + f"\0{record.offset}\0{repeat}".encode())
+    seen.add(digest)
+    return f"{digest:032x}"
+
+
+def _as_response(record: ArchiveRecord) -> HttpResponse:
+    """The HTTP response in a block; a block that is itself the resource counts as the body of one with status 200."""
+    declared = media_type(record.content_type)
+    if record.type == "response" and declared in ("application/http", None):
+        return parse_response(record.block)
+    fields = {"content-type": record.content_type} if record.content_type else {}
+    if charset_parameter(record.content_type) is None and declared is None:
+        fields = {}
+    return HttpResponse(status=200, fields=fields, body=record.block)
+
+
+def _file_rows(path: str, crawl: str, max_body_bytes: int) -> Iterator[dict[str, object]]:
+    file_name, seen = posixpath.basename(path), set[int]()
+    with _open(path) as file:
+        for record in read_records(file, max_body_bytes + _HEAD_BYTES):
+            if record.type not in OFFERED:
+                yield {"crawl": crawl, "record_type": record.type if record.type in COUNTED else "other"}
+                if record.fault is None:
+                    continue
+                # A damaged request is no document, but what follows it may have been lost with it.
+                record = ArchiveRecord(offset=record.offset, type=UNREADABLE, url=record.url, fault=f"{record.type} record: {record.fault}")
+            verdict = offer(record, max_body_bytes)
+            yield {
+                "doc_id": document_id(file_name, record, seen),
+                "crawl": crawl,
+                "warc_path": path,
+                "warc_offset": record.offset,
+                "warc_length": record.length,
+                "record_type": record.type,
+                "record_id": record.record_id,
+                "url": record.url,
+                "fetched_at": _storable(parse_date(record.date)),
+                "http_status": verdict.http_status,
+                "mime": verdict.mime,
+                "charset": verdict.charset,
+                "extract_status": verdict.status,
+                "extract_reason": verdict.reason,
+                "extract_detail": verdict.detail,
+                "body": verdict.body,
+            }
+
+
+def _batches(rows: Iterator[dict[str, object]]) -> Iterator[pa.RecordBatch]:
+    """Batches that are bounded in bytes too: pages differ in size by four orders of magnitude."""
+    batch: list[dict[str, object]] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        body = row.get("body")
+        size += len(body) if isinstance(body, bytes) else 0
+        if len(batch) >= _BATCH_ROWS or size >= _BATCH_BYTES:
+            yield pa.RecordBatch.from_pylist(batch, schema=_CAPTURES_ARROW)
+            batch, size = [], 0
+    if batch:
+        yield pa.RecordBatch.from_pylist(batch, schema=_CAPTURES_ARROW)
+
+
+def _storable(date: datetime | None) -> datetime | None:
+    """Dates before the calendar reform differ between Spark and Parquet readers; no page has one."""
+    return date if date is not None and 1900 <= date.year <= 9000 else None
+
+
+def _open(path: str) -> BinaryIO:
+    if "://" not in path:
+        return open(path, "rb")
+    filesystem, inside = pyarrow.fs.FileSystem.from_uri(path.replace("s3a://", "s3://", 1).replace("s3n://", "s3://", 1))
+    return filesystem.open_input_file(inside)  # type: ignore[no-any-return]
+
+
+def _list_local(glob: str) -> list[tuple[str, int]]:
+    return [(path, os.path.getsize(path)) for path in map(os.path.abspath, local_glob.glob(glob, recursive=True)) if os.path.isfile(path)]
+
+
+def _list_hadoop(spark: SparkSession, glob: str) -> list[tuple[str, int]]:
+    jvm = spark._jvm
+    path = jvm.org.apache.hadoop.fs.Path(glob)
+    found = path.getFileSystem(spark._jsc.hadoopConfiguration()).globStatus(path)
+    return [(status.getPath().toString(), status.getLen()) for status in found or [] if status.isFile()]
