@@ -1,0 +1,72 @@
+"""What a signal is: a number measured on a text, declared once with all that follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from schemas.contract import Column
+from spark_jobs.text.text_view import TextView
+
+type Value = int | float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """A document whose value is below `min` or above `max` is rejected; the limits themselves pass."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signal:
+    """A number measured on the text of a document. Values are never negative, never NaN, and 0 where the text is empty."""
+
+    family: str
+    """Rule set that it belongs to: the first part of its key in a policy."""
+    name: str
+    """The second part of the key."""
+    type: Literal["long", "double"]
+    """Spark SQL type of its column."""
+    description: str
+    """Its meaning, as the contract and the reference have it."""
+    source: str
+    """Paper and section, or program, that defines it."""
+    measure: Callable[[TextView], Value]
+    """Pure function from a text to the value."""
+    default: Limits | None
+    """Limits that the source recommends; None where it is only measured."""
+    at_most: float | None = None
+    """The largest value that it can take, if there is one."""
+    examples: tuple[tuple[str, Value], ...]
+    """Texts and their values; documentation and tests at once."""
+
+    @property
+    def key(self) -> str:
+        """Its name in a policy and in `rejected_by`."""
+        return f"{self.family}.{self.name}"
+
+    @property
+    def column(self) -> Column:
+        return Column(name=f"{self.family}_{self.name}", type=self.type, description=f"{self.description} ({self.source})")
+
+    @property
+    def range_condition(self) -> str:
+        """An SQL condition that holds for every possible value; NaN, which Spark orders above all numbers, does not meet it."""
+        name = self.column.name
+        if self.at_most is not None:
+            return f"{name} BETWEEN 0 AND {self.at_most:g}"
+        return f"{name} >= 0" if self.type == "long" else f"({name} >= 0 AND NOT isnan({name}))"
+
+    def markdown(self) -> str:
+        """A row `| key | limits | meaning | source |` of the reference."""
+        limits = self.default or Limits()
+        parts = [f">= {limits.min:g}" if limits.min is not None else "", f"<= {limits.max:g}" if limits.max is not None else ""]
+        return f"| `{self.key}` | {' and '.join(filter(None, parts)) or 'measured only'} | {self.description} | {self.source} |"
+
+
+def ratio(part: Value, whole: Value) -> float:
+    """`part / whole`, and 0 for nothing of nothing."""
+    return part / whole if whole else 0.0

@@ -1,0 +1,100 @@
+"""How much of a text repeats itself, as Gopher measures it (Rae et al. 2021, arXiv:2112.11446, table A1), in datatrove's reading.
+
+Words are compared as small integers: the integer of an n-gram is made from those of the two (n-1)-grams that it overlaps, and only n-grams whose two parts
+both repeat can repeat themselves, so that each length costs less than the one before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+type Integers = NDArray[np.int64]
+
+TOP_LENGTHS = (2, 3, 4)
+DUPLICATE_LENGTHS = (5, 6, 7, 8, 9, 10)
+
+
+def repeated_items(items: Iterable[str]) -> tuple[int, int]:
+    """How many items are second or later copies, and how many characters these copies have."""
+    seen: set[str] = set()
+    copies = characters = 0
+    for item in items:
+        if item in seen:
+            copies += 1
+            characters += len(item)
+        else:
+            seen.add(item)
+    return copies, characters
+
+
+def ngram_characters(word_ids: Integers, word_lengths: Integers) -> dict[int, int]:
+    """Characters in repeated n-grams, for n from 2 to 10.
+
+    `word_ids` and `word_lengths` describe each word of the text, in order: equal ids are equal words. For n in `TOP_LENGTHS`: length of the most frequent
+    n-gram with single spaces (the first such in the text, on a tie) times its overlapping occurrences. For n in `DUPLICATE_LENGTHS`: reading from the left, an
+    n-gram met before counts with its characters, spaces left out, and is stepped over whole; any other is remembered, and one word is stepped over.
+    """
+    characters_before = np.concatenate(([0], np.cumsum(word_lengths)))
+    found = {}
+    starts, ids = _repeated(np.arange(len(word_ids)), word_ids)
+    for n in range(2, max(DUPLICATE_LENGTHS) + 1):
+        starts, ids = _lengthen(starts, ids)
+        if n in TOP_LENGTHS:
+            found[n] = _top_characters(starts, ids, n, characters_before)
+        else:
+            found[n] = _duplicate_characters(starts.tolist(), ids.tolist(), n, characters_before)
+    return found
+
+
+def _repeated(starts: Integers, keys: Integers) -> tuple[Integers, Integers]:
+    """Of the n-grams at `starts`, those whose key occurs more than once, numbered densely."""
+    if len(keys) == 0:
+        return starts, keys
+    order = np.argsort(keys)
+    ascending = keys[order]
+    changes = np.concatenate(([True], ascending[1:] != ascending[:-1], [True]))
+    repeats = ~(changes[1:] & changes[:-1])
+    ids = np.empty(len(keys), dtype=np.int64)
+    ids[order] = np.where(repeats, np.cumsum(changes[:-1]), 0)
+    kept = np.flatnonzero(ids)
+    return starts[kept], ids[kept]
+
+
+def _lengthen(starts: Integers, ids: Integers) -> tuple[Integers, Integers]:
+    """From the repeated (n-1)-grams, ascending by start, the repeated n-grams."""
+    if len(starts) == 0:
+        return starts, ids
+    follows = np.flatnonzero(starts[1:] == starts[:-1] + 1)
+    # Fewer than 2^31 words make fewer than 2^31 ids, so a pair of ids fits 64 bits.
+    keys = ids[follows] * (int(ids.max()) + 1) + ids[follows + 1]
+    return _repeated(starts[follows], keys)
+
+
+def _top_characters(starts: Integers, ids: Integers, n: int, characters_before: Integers) -> int:
+    n_words = len(characters_before) - 1
+    if n_words < n:
+        return 0
+    first, count = 0, 1
+    if len(ids):
+        counts = np.bincount(ids)[ids]
+        most_frequent = int(np.argmax(counts))
+        first, count = int(starts[most_frequent]), int(counts[most_frequent])
+    return (int(characters_before[first + n] - characters_before[first]) + n - 1) * count
+
+
+def _duplicate_characters(starts: Sequence[int], ids: Sequence[int], n: int, characters_before: Integers) -> int:
+    """An n-gram that occurs once is never met before and never met again, so the walk visits the repeated ones only."""
+    seen: set[int] = set()
+    characters = next_start = 0
+    for start, ngram in zip(starts, ids, strict=True):
+        if start < next_start:
+            continue
+        if ngram in seen:
+            characters += int(characters_before[start + n] - characters_before[start])
+            next_start = start + n
+        else:
+            seen.add(ngram)
+    return characters
