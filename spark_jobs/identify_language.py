@@ -1,6 +1,7 @@
 """The language of each document's text, by fastText's lid.176 (Joulin et al. 2016, arXiv:1612.03651).
 
-FineWeb identifies languages with the same model (Penedo et al. 2024, section 3.3), there on the whole text; the prefix read here bounds the cost of very long pages.
+FineWeb identifies languages with the same model (Penedo et al. 2024, section 3.3), there on the whole text; the prefix read here bounds the cost of
+very long pages.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def _top_ngram(n: int, limit: float) -> Signal:
         family=_FAMILY,
         name=f"top_{n}_gram_character_fraction",
         type="double",
-        description=f"characters of all occurrences of the most frequent {n} words in a row, as a fraction of the text; overlapping occurrences can make it exceed 1",
+        description=f"characters of all occurrences of the most frequent {n} words in a row, as a fraction of the text; above 1 where they overlap",
         source=_SOURCE,
         measure=lambda view: ratio(view.repeated_ngrams[n], len(view.text)),
         default=Limits(max=limit),

@@ -61,5 +61,5 @@ def bundled_language_model() -> str:
 
 def model_sha256(path: str) -> str:
     """SHA-256 of the file in hex: what the ledger records of a model."""
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
