@@ -14,6 +14,7 @@ from spark_jobs.signals import SIGNALS
 from training.config import TrainingConfig
 
 REFERENCE = Path(__file__).parent / "reference"
+CONFIG_HEADER = "| key | type | default | meaning |\n| --- | --- | --- | --- |"
 
 
 def pages() -> dict[str, str]:
@@ -34,16 +35,16 @@ def tables() -> str:
 
 
 def pipeline() -> str:
-    return f"# Pipeline files\n\nKeys of a pipeline file, and of `corpus run --set`.\n\n| key | type | default | meaning |\n| --- | --- | --- | --- |\n{config_markdown(PipelineConfig)}\n"
+    return f"# Pipeline files\n\nKeys of a pipeline file, and of `corpus run --set`.\n\n{CONFIG_HEADER}\n{config_markdown(PipelineConfig)}\n"
 
 
 def training() -> str:
-    return f"# Training recipes\n\nKeys of a recipe, and of `pretrain run --set`.\n\n| key | type | default | meaning |\n| --- | --- | --- | --- |\n{config_markdown(TrainingConfig)}\n"
+    return f"# Training recipes\n\nKeys of a recipe, and of `pretrain run --set`.\n\n{CONFIG_HEADER}\n{config_markdown(TrainingConfig)}\n"
 
 
 def signals() -> str:
-    rows = "\n".join(f"| `{signal.name}` | {signal.type} | {' '.join(signal.description.split())} |" for signal in SIGNALS)
-    return f"# Signals\n\nOne column each in `signals`; a policy names them as written here.\n\n| signal | type | meaning |\n| --- | --- | --- |\n{rows}\n"
+    rows = "\n".join(signal.markdown() for signal in SIGNALS)
+    return f"# Signals\n\nOne column each in `signals`; a policy names them by key.\n\n| key | default limits | meaning | source |\n| --- | --- | --- | --- |\n{rows}\n"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ DOCUMENTS = Table(
         Column(
             name="doc_id",
             type="string",
-            description="128-bit hash, in hex, of the WARC file's name and the WARC-Record-ID (or the offset, where there is no usable ID); independent of content and position in the job",
+            description="128-bit hash, in hex, of the WARC file's name and the WARC-Record-ID (or the offset, where no ID is usable)",
         ),
         Column(name="crawl", type="string", description="name of the crawl that the record belongs to; crawls are ordered by name"),
         Column(name="warc_path", type="string", description="path of the WARC file as it was given"),
@@ -29,7 +29,7 @@ DOCUMENTS = Table(
         Column(
             name="extract_status",
             type="string",
-            description="`extracted`: there is text; `skipped`: not a page with text, for `extract_reason`; `failed`: should have had text, but for `extract_reason`",
+            description="`extracted`: there is text; `skipped`: no page with text; `failed`: should have had text",
         ),
         Column(name="extract_reason", type="string", nullable=True, description="why the record was skipped or failed; null where it was extracted"),
         Column(name="extract_detail", type="string", nullable=True, description="the reason in words, with the position or the exception, for people"),

@@ -34,7 +34,7 @@ TOKENS = Table(
         Column(
             name="tokens",
             type="binary",
-            description="token ids, little-endian: uint16 where the vocabulary has at most 65,536 ids, else uint32; ends with the tokenizer's end-of-document id",
+            description="token ids, little-endian: uint16 for a vocabulary of at most 65,536, else uint32; ends with the end-of-document id",
         ),
         Column(name="tokenizer", type="string", description="fingerprint of the tokenizer"),
     ),

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import structlog
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 import schemas
@@ -54,6 +54,8 @@ class Stage:
     conserves: Table | None = None
     counts: Callable[[], Mapping[str, Column]] = dict
     """Aggregates observed during the write, for the ledger and the report."""
+    observes_reading: bool = False
+    """Whether the transform also takes `observation`, and counts in it what it reads but does not give out."""
     models: Callable[[Any], Mapping[str, str]] = field(default=lambda config: {})
     """Model files that the configuration names, with their SHA-256."""
 
@@ -106,10 +108,12 @@ def run_stage(stage: Stage, lake: Lake, config: Config) -> Run:
     started_at, started = datetime.now(UTC), time.monotonic()
     try:
         with progress_line(lake.spark, stage.name):
-            output = stage.transform(*(lake.read(table, stage.scope) for table in stage.reads), config=config)
+            reading = {"observation": Observation(f"read by {stage.name}")} if stage.observes_reading else {}
+            output = stage.transform(*(lake.read(table, stage.scope) for table in stage.reads), config=config, **reading)
         replace = f"crawl = {_sql_text(lake.crawl)}" if stage.scope == "crawl" else None
         with progress_line(lake.spark, stage.name):
             version, counts = delta_io.write_table(output, lake.path, stage.writes, replace_where=replace, observe=stage.counts())
+        counts |= {name: count for observation in reading.values() for name, count in observation.get.items()}
         if stage.conserves is not None:
             _require_conservation(stage, lake, counts["rows"])
     except HeadwaterError:

@@ -7,10 +7,10 @@ import importlib.metadata
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from types import MappingProxyType
 
+from pydantic import Field
 from pyspark.sql import SparkSession
 
 from schemas.configuration import Config, UsageError
@@ -29,7 +29,7 @@ class SessionConfig(Config):
     """Heap of the driver, which in local mode is also the executors'."""
     shuffle_partitions: int = 0
     """Partitions of a shuffle; 0 leaves Spark's default on a cluster and takes twice the cores in local mode."""
-    options: Mapping[str, str] = MappingProxyType({})
+    options: dict[str, str] = Field(default_factory=dict)
     """Further Spark settings, as they are."""
 
 
@@ -59,9 +59,8 @@ def require_matching_versions() -> None:
     for package, wanted in (("pyspark", SPARK_VERSION), ("delta-spark", DELTA_VERSION)):
         found = importlib.metadata.version(package)
         if found != wanted:
-            raise UsageError(
-                f"{package} {found} is installed, but this release goes with pyspark {SPARK_VERSION} and delta-spark {DELTA_VERSION}: pip install {package}=={wanted}"
-            )
+            wanted_pair = f"pyspark {SPARK_VERSION} and delta-spark {DELTA_VERSION}"
+            raise UsageError(f"{package} {found} is installed, but this release goes with {wanted_pair}: pip install {package}=={wanted}")
 
 
 @contextlib.contextmanager
@@ -75,9 +74,8 @@ def _jvm_output_to(log_file: Path) -> Iterator[None]:
             yield
         except Exception as error:
             said = log_file.read_bytes()[start:].decode(errors="replace").strip().splitlines()[-15:]
-            raise UsageError(
-                "Spark did not start; is Java 17 on the PATH, and can Maven Central be reached for Delta's jars? It said:\n" + "\n".join(said)
-            ) from error
+            advice = "is Java 17 on the PATH, and can Maven Central be reached for Delta's jars?"
+            raise UsageError(f"Spark did not start; {advice} It said:\n" + "\n".join(said)) from error
         finally:
             os.dup2(own_stderr, 2)
             os.close(own_stderr)

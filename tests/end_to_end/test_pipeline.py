@@ -1,0 +1,132 @@
+"""Whole runs of the pipeline as a user starts them: conservation, restart after kill -9, and independence of the machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from schemas import exit_codes
+from spark_jobs import delta_io, read_warc
+from spark_jobs.pipeline import STAGES
+from tests.end_to_end.conftest import CORPUS, corpus
+
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
+
+TABLES = tuple(stage.writes for stage in STAGES)
+SMALL = ("--set", "train_tokenizer.vocabulary_size=600", "--set", "session.driver_memory=2g")
+
+
+def rows(spark, lake: Path) -> dict[str, list[str]]:
+    """Every row of every table, as sorted text."""
+    return {table.name: sorted(map(repr, delta_io.read_table(spark, str(lake), table).collect())) for table in TABLES}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(small_crawl, tmp_path_factory) -> tuple[Path, str]:
+    """The lake of an uninterrupted run, and what the run printed."""
+    lake = tmp_path_factory.mktemp("undisturbed") / "lake"
+    run = corpus("run", "demo", "--lake", lake, "--warc", small_crawl, *SMALL)
+    assert run.returncode == exit_codes.DONE, run.stderr
+    return lake, run.stdout
+
+
+def test_every_record_is_kept_rejected_or_failed(undisturbed):
+    lake, printed = undisturbed
+    first = printed.splitlines()[0].replace(",", "").replace("=", "").replace("+", "").split()
+    records, kept, rejected, failed = int(first[2]), int(first[4]), int(first[6]), int(first[8])
+    assert records == kept + rejected + failed
+    assert records >= 150
+    assert kept > 10
+    assert f"lake: {lake}" in printed
+    for line in ("rejects by rule", "duplicates: ", "tokens: "):
+        assert line in printed
+
+
+def test_a_second_run_finds_nothing_to_do_again(spark, undisturbed, small_crawl):
+    lake, printed = undisturbed
+    versions = {table.name: delta_io.current_version(spark, str(lake), table) for table in TABLES}
+    again = corpus("run", "demo", "--lake", lake, "--warc", small_crawl, *SMALL)
+    assert again.stdout == printed
+    assert {table.name: delta_io.current_version(spark, str(lake), table) for table in TABLES} == versions
+
+
+def test_a_driver_killed_in_every_stage_leaves_the_tables_of_an_undisturbed_run(spark, undisturbed, small_crawl, tmp_path):
+    lake = tmp_path / "lake"
+    moments = random.Random(7)
+    for stage in STAGES:
+        kill_in_stage(stage.name, moments.uniform(0.0, 3.0), ["run", "demo", "--lake", str(lake), "--warc", small_crawl, *SMALL])
+    finished = corpus("run", "demo", "--lake", lake, "--warc", small_crawl, *SMALL)
+    assert finished.returncode == exit_codes.DONE, finished.stderr
+    assert rows(spark, lake) == rows(spark, undisturbed[0])
+
+
+def kill_in_stage(stage: str, seconds: float, arguments: list[str]) -> None:
+    """Start the command and kill its driver `seconds` after the stage has begun (or let it end, where the stage is quicker)."""
+    process = subprocess.Popen([CORPUS, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        event = json.loads(line) if line.startswith("{") else {}
+        if event.get("event") == "stage starts" and event.get("stage") == stage:
+            time.sleep(seconds)
+            os.killpg(process.pid, signal.SIGKILL)
+            break
+    process.stderr.close()
+    process.wait()
+
+
+def test_the_tables_do_not_depend_on_cores_partitions_or_the_order_of_the_files(spark, undisturbed, small_crawl, tmp_path):
+    lake = tmp_path / "lake"
+    one_core = ("--set", "session.master=local[1]", "--set", "session.shuffle_partitions=7")
+    run = corpus("run", "demo", "--lake", lake, "--warc", small_crawl, *SMALL, *one_core)
+    assert run.returncode == exit_codes.DONE, run.stderr
+    assert rows(spark, lake) == rows(spark, undisturbed[0])
+    files = read_warc.warc_files(spark, small_crawl, "demo")
+    assert sorted(files.collect()) == sorted(read_warc.warc_files(spark, small_crawl, "demo").orderBy(files.path.desc()).collect())
+
+
+def test_a_missing_warc_is_one_line(tmp_path):
+    run = corpus("run", "demo", "--lake", tmp_path / "lake", "--warc", tmp_path / "nothing-*.warc.gz")
+    assert run.returncode == exit_codes.USAGE
+    assert last_line(run.stderr) == f"corpus: no WARC file matches {tmp_path}/nothing-*.warc.gz"
+
+
+def test_an_empty_warc_is_one_line_and_a_counted_row(spark, tmp_path):
+    (tmp_path / "empty.warc.gz").touch()
+    run = corpus("run", "demo", "--lake", tmp_path / "lake", "--warc", tmp_path / "empty.warc.gz", *SMALL)
+    assert run.returncode == exit_codes.NOTHING_TO_DO, run.stderr
+    assert last_line(run.stderr).startswith("corpus: no document is kept: of 1 records 0 were rejected and 1 failed")
+
+
+def test_a_policy_that_rejects_all_pages_says_which_rules_did(small_crawl, tmp_path):
+    strict = tmp_path / "strict.yaml"
+    strict.write_text("name: strict\nrules:\n- {signal: gopher_quality.word_count, min: 1000000, max: null}\n")
+    run = corpus("run", "demo", "--lake", tmp_path / "lake", "--warc", small_crawl, *SMALL, "--set", f"select_corpus.policy={strict}")
+    assert run.returncode == exit_codes.NOTHING_TO_DO, run.stderr
+    assert "no document is kept" in last_line(run.stderr)
+    assert "word_count" in last_line(run.stderr)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("select_corpsu.policy=english_web", "select_corpsu: unknown key"),
+        ("train_tokenizer.vocabulary_size=many", "train_tokenizer.vocabulary_size: Input should be a valid integer"),
+        ("train_tokenizer.vocabulary_size=3", "train_tokenizer.vocabulary_size: Input should be greater than or equal to 300, not 3"),
+    ],
+)
+def test_a_wrong_key_or_type_is_one_line_that_names_it(tmp_path, setting, message):
+    run = corpus("run", "demo", "--lake", tmp_path / "lake", "--warc", "x", "--set", setting)
+    assert run.returncode == exit_codes.USAGE
+    assert message in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
+def last_line(text: str) -> str:
+    return text.strip().splitlines()[-1]
