@@ -1,0 +1,53 @@
+"""The word splitter."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spark_jobs.text.words import split_words
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", []),
+        (" \n\t ", []),
+        ("Hello, world!", ["Hello", ",", "world", "!"]),
+        ('("Well...")', ["(", '"', "Well", "...", '"', ")"]),
+        ("I don't, it's o'clock", ["I", "do", "n't", ",", "it", "'s", "o'clock"]),
+        ("we\u2019re and didn\u2019t", ["we", "\u2019re", "and", "did", "n\u2019t"]),
+        ("the U.S. spent $1,000.50 (3.5%)", ["the", "U.S.", "spent", "$", "1,000.50", "(", "3.5", "%", ")"]),
+        ("well-known covid-19 of 2019-2020", ["well", "-", "known", "covid-19", "of", "2019", "-", "2020"]),
+        ("see https://example.org/a-b?c=d, or www.example.org.", ["see", "https://example.org/a-b?c=d", ",", "or", "www.example.org", "."]),
+        ("mail name@example.org at AT&T", ["mail", "name@example.org", "at", "AT&T"]),
+        ("and/or snake_case at 10:30", ["and", "/", "or", "snake_case", "at", "10:30"]),
+        ("the end.Then", ["the", "end", ".", "Then"]),
+        ("----- # *", ["-----", "#", "*"]),
+        (
+            "\u0928\u092e\u0938\u094d\u0924\u0947 \u0926\u0941\u0928\u093f\u092f\u093e\u0964",
+            ["\u0928\u092e\u0938\u094d\u0924\u0947", "\u0926\u0941\u0928\u093f\u092f\u093e", "\u0964"],
+        ),
+        ("caf\u00e9 cafe\u0301 \u4f60\u597d\u3002", ["caf\u00e9", "cafe\u0301", "\u4f60\u597d", "\u3002"]),
+    ],
+)
+def test_text_splits_into_words_and_marks(text, expected):
+    assert split_words(text) == expected
+
+
+@given(st.text() | st.text(alphabet="an't.'-,:/@&1 \n\u2019"))
+def test_splitting_loses_nothing_but_white_space(text):
+    words = split_words(text)
+    assert "".join(words) == "".join(text.split())
+    assert all(word and not any(map(str.isspace, word)) for word in words)
+
+
+@given(st.lists(st.text(), max_size=4))
+def test_parts_between_white_space_split_as_the_whole_does(parts):
+    assert split_words("\n".join(parts)) == [word for part in parts for word in split_words(part)]
+
+
+def test_a_word_of_a_million_characters_is_split_in_linear_time():
+    assert split_words("a" * 1_000_000) == ["a" * 1_000_000]
+    assert len(split_words("a.'" * 300_000)) > 0
