@@ -1,0 +1,34 @@
+"""Connected components of documents that share a bucket: cluster sizes for the report and for rehydration weights. They decide nothing."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from schemas import configuration
+from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES
+from schemas.minhash import BAND_INDEX
+from spark_jobs.components import bucket_edges, connected_components
+from spark_jobs.run_stage import Stage
+
+
+class Config(configuration.Config):
+    """How components are computed; the result does not depend on it."""
+
+    one_task_edges: int = Field(default=1_000_000, ge=0)
+    """Edges up to which one task finishes the components; more are first contracted in rounds over the cluster."""
+
+
+def transform(band_index: DataFrame, exact_duplicates: DataFrame, *, config: Config) -> DataFrame:
+    members = band_index.join(exact_duplicates.select("doc_id"), "doc_id", "left_anti")
+    components = connected_components(bucket_edges(members, "doc_id"), config.one_task_edges)
+    sized = components.withColumn("cluster_size", F.count(F.lit(1)).over(Window.partitionBy("component")))
+    # Every document has a band 0, so its crawl is read from there once.
+    crawls = members.where(F.col("band") == 0).select("doc_id", "crawl")
+    return (
+        sized.withColumnsRenamed({"node": "doc_id", "component": "cluster_id"}).join(crawls, "doc_id").select("doc_id", "crawl", "cluster_id", "cluster_size")
+    )
+
+
+STAGE = Stage(name="cluster_duplicates", reads=(BAND_INDEX, EXACT_DUPLICATES), writes=CLUSTERS, config=Config, transform=transform, scope="lake")
