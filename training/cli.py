@@ -1,0 +1,170 @@
+"""The command `pretrain`: verbs, a recipe, and `--set key.path=value`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from schemas.configuration import UsageError
+from schemas.exit_codes import DONE, FAILED, NOTHING_TO_DO, USAGE
+from schemas.logs import configure_logs
+from training.commit import newest_commit, read_commit
+from training.config import SampleConfig, load_recipe
+from training.delta_tokens import NothingToTrainOn
+from training.launch import Placement, end_with_parent, placement, report_failure, start_ranks
+from training.prepare import Job, describe, prepare
+
+app = typer.Typer(help="Train a language model on the tokens of a lake.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change a key of the recipe; may be repeated.")]
+Checkpoint = Annotated[Path, typer.Argument(help="A checkpoint folder, or the folder of a run for its newest checkpoint.")]
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a bundled recipe such as tiny_cpu.")],
+    lake: Annotated[str, typer.Option(help="Folder of the lake's tables.")],
+    out: Annotated[Path, typer.Option(help="Folder for checkpoints, metrics and the summary; a run that is there is resumed.")],
+    ranks: Annotated[int | None, typer.Option(min=1, help="Ranks to start on this machine; leave it out under torchrun or srun.")] = None,
+    settings: Settings = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all, print the resolved run, and stop.")] = False,
+) -> None:
+    """Train, or go on with a run that was stopped."""
+    place = placement() if ranks is None else None
+    if place is not None:
+        raise typer.Exit(_run_as_rank(recipe, lake, out, place, tuple(settings or ())))
+    job = prepare(load_recipe(recipe, tuple(settings or ())), lake, out, ranks or 1)
+    if dry_run:
+        print(yaml.safe_dump(job.config.model_dump(mode="json"), sort_keys=False))
+        print("\n".join(describe(job)))
+        return
+    if not _is_finished(job):
+        pinned = [f"data.tokens_version={job.table.version}"]
+        options = [part for setting in [*(settings or ()), *pinned] for part in ("--set", setting)]
+        code = start_ranks([recipe, "--lake", lake, "--out", str(out), *options], ranks or 1)
+        if code != DONE:
+            raise typer.Exit(code)
+    _print_summary(job)
+
+
+@app.command("export-hf")
+def export_hf(checkpoint: Checkpoint, out: Annotated[Path, typer.Option(help="Folder to write.")]) -> None:
+    """Write a checkpoint of any layout as a Hugging Face folder in Llama's form."""
+    folder = _checkpoint(checkpoint)
+    from training.export_hf import export
+
+    print(export(folder, out))
+
+
+@app.command()
+def sample(
+    checkpoint: Checkpoint,
+    prompt: Annotated[str, typer.Option(help="Text to continue.")] = "",
+    lines: Annotated[int, typer.Option(min=1, help="How many.")] = 4,
+    tokens: Annotated[int, typer.Option(min=1, help="Longest continuation, in tokens.")] = 48,
+    temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token.")] = 0.8,
+    seed: Annotated[int, typer.Option(min=0, help="Chooses the tokens.")] = 0,
+) -> None:
+    """Print lines that the model writes."""
+    folder = _checkpoint(checkpoint)
+    _quiet()
+    from training.device import prepare_device
+
+    device = prepare_device(0)
+    from training.sample import write_samples
+
+    for line in write_samples(folder, SampleConfig(lines=lines, prompt=prompt, tokens=tokens, temperature=temperature, seed=seed), device):
+        print(json.dumps(line, ensure_ascii=False))
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has, and prove that ranks can talk to each other."""
+    _quiet()
+    from training.doctor import diagnose
+
+    for line in diagnose():
+        print(line)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point; ends the process with one of the codes in `schemas.exit_codes`, after one line on standard error where the request was wrong."""
+    configure_logs()
+    try:
+        app(args=arguments, standalone_mode=True)
+    except NothingToTrainOn as error:
+        _say(str(error))
+        sys.exit(NOTHING_TO_DO)
+    except UsageError as error:
+        _say(str(error))
+        sys.exit(USAGE)
+
+
+def _run_as_rank(recipe: str, lake: str, out: Path, place: Placement, settings: tuple[str, ...]) -> int:
+    """Never raises: whatever goes wrong is reported with this rank's number."""
+    if place.folder is not None:
+        end_with_parent()
+    try:
+        job = prepare(load_recipe(recipe, settings), lake, out, place.world_size)
+        _quiet()
+        from training.device import prepare_device, set_threads
+
+        device = prepare_device(place.local_rank)
+        set_threads(place.local_size)
+        # Only now: megatron-core binds to the device when it is imported.
+        from training.loop import StopRequest, run_rank
+
+        return run_rank(job, place, device, StopRequest())
+    except UsageError as error:
+        report_failure(place, str(error))
+        return NOTHING_TO_DO if isinstance(error, NothingToTrainOn) else USAGE
+    except Exception as error:
+        trace = out / "failures" / f"rank-{place.rank}.txt"
+        trace.parent.mkdir(parents=True, exist_ok=True)
+        trace.write_text(traceback.format_exc(), encoding="utf-8")
+        report_failure(place, f"{type(error).__name__}: {' '.join(str(error).split())} (traceback in {trace})")
+        return FAILED
+
+
+def _checkpoint(path: Path) -> Path:
+    newest = newest_commit(path)
+    folder = newest[0] if newest else path
+    read_commit(folder)
+    return folder
+
+
+def _is_finished(job: Job) -> bool:
+    summary = job.out / "summary.json"
+    return job.first_step == job.config.steps and summary.is_file() and json.loads(summary.read_text())["steps"] == job.config.steps
+
+
+def _print_summary(job: Job) -> None:
+    summary = json.loads((job.out / "summary.json").read_text(encoding="utf-8"))
+    for line in summary["samples"]:
+        print(f"sample          {json.dumps(line, ensure_ascii=False)}")
+    share = summary["last_loss"] / summary["first_loss"]
+    print(f"steps           {summary['steps']:,}")
+    print(f"tokens          {summary['tokens']:,}")
+    print(f"first loss      {summary['first_loss']:.4f}")
+    print(f"last loss       {summary['last_loss']:.4f}  ({share:.0%} of the first)")
+    print(f"checkpoint      {summary['checkpoint']}")
+    print(f"metrics         {summary['metrics']}")
+
+
+def _quiet() -> None:
+    """megatron-core warns about every optional package that is not there."""
+    warnings.filterwarnings("ignore")
+    for name in ("megatron", "torch.distributed", "absl"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _say(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr, flush=True)

@@ -1,0 +1,93 @@
+"""The device of this process, and what makes megatron-core run on a machine without a GPU.
+
+megatron-core names CUDA in about two hundred places. Where there is a GPU nothing is changed. Where there is none, the names are made to mean the CPU:
+every monkeypatch of the project is in this file, each with the reason why it is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from functools import cache
+from typing import Any
+
+import torch
+from torch._dynamo import config as dynamo_config
+from torch.overrides import TorchFunctionMode
+
+CPU = torch.device("cpu")
+
+
+@cache
+def prepare_device(local_rank: int) -> torch.device:
+    """The device of this rank. Call it before the first import of megatron.core, whose decorators bind `torch.compile` at import."""
+    if torch.cuda.is_available():
+        device = torch.device("cuda", local_rank % torch.cuda.device_count())
+        torch.cuda.set_device(device)
+        return device
+    _let_cuda_mean_cpu()
+    return CPU
+
+
+def set_threads(ranks_on_this_machine: int) -> int:
+    """Share the cores between the ranks; returns the threads of this one."""
+    threads = int(os.environ.get("OMP_NUM_THREADS") or max(1, len(os.sched_getaffinity(0)) // ranks_on_this_machine))
+    torch.set_num_threads(threads)
+    return threads
+
+
+def _let_cuda_mean_cpu() -> None:
+    cuda: Any = torch.cuda
+    # Asked for by the model, DDP, the optimizer and pipeline communication; the real one raises without a driver.
+    cuda.current_device = lambda: CPU
+    cuda.set_device = lambda device: None
+    # The pipeline schedule waits for the device after each exchange; on a CPU all work is done when the call returns.
+    cuda.synchronize = lambda device=None: None
+    # DDP orders its gradient exchange by streams.
+    cuda.current_stream = lambda device=None: _Stream()
+    cuda.stream = lambda stream: contextlib.nullcontext()
+    # Silent otherwise: without a driver the real ones queue the call for ever, and seeds and saved states have no effect.
+    # Not torch.manual_seed, which calls torch.cuda.manual_seed again.
+    cuda.manual_seed = torch.default_generator.manual_seed
+    cuda.get_rng_state = lambda device=None: torch.get_rng_state()
+    cuda.set_rng_state = lambda state, device=None: torch.set_rng_state(state)
+
+    # megatron-core's fusions are torch.compile, which would start a C++ compiler.
+    dynamo_config.disable = True
+
+    import megatron.core.tensor_parallel.random as parallel_random
+
+    parallel_random._set_cuda_rng_state = lambda state, device=-1, graph_safe=False: torch.set_rng_state(state)
+    # Process-wide and for good: about half a microsecond for each call into torch.
+    _CudaNames().__enter__()
+
+
+class _CudaNames(TorchFunctionMode):
+    """Literal "cuda" devices become the CPU, and tensors give the type names that megatron-core's assertions compare with."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if _is_cuda(kwargs.get("device")):
+            kwargs["device"] = CPU
+        if func is torch.Tensor.cuda:
+            return args[0]
+        if func is torch.Tensor.to and len(args) > 1 and _is_cuda(args[1]):
+            args = (args[0], CPU, *args[2:])
+        result = func(*args, **kwargs)
+        if func is torch.Tensor.type and isinstance(result, str):
+            return result.replace("torch.", "torch.cuda.", 1)
+        return result
+
+
+def _is_cuda(device: Any) -> bool:
+    return (isinstance(device, torch.device) and device.type == "cuda") or (isinstance(device, str) and device.startswith("cuda"))
+
+
+class _Stream:
+    """The one stream of a CPU: everything on it has already happened."""
+
+    def wait_stream(self, stream: Any) -> None: ...
+
+    def wait_event(self, event: Any) -> None: ...
+
+    def synchronize(self) -> None: ...

@@ -1,0 +1,38 @@
+"""What a machine has for training, and whether it works."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import tempfile
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as processes
+
+PACKAGES = ("torch", "megatron-core", "deltalake", "pyarrow", "tokenizers", "safetensors")
+
+
+def diagnose() -> list[str]:
+    """Lines `what  value`; raises where ranks cannot talk to each other."""
+    lines = [f"python          {platform.python_version()}"]
+    lines += [f"{name:<15} {importlib.metadata.version(name)}" for name in PACKAGES]
+    if torch.cuda.is_available():
+        lines += [f"gpu {index:<11} {torch.cuda.get_device_name(index)}" for index in range(torch.cuda.device_count())]
+    else:
+        lines.append(f"device          cpu, {len(os.sched_getaffinity(0))} cores (no GPU found: fp32 over gloo)")
+    with tempfile.TemporaryDirectory() as folder:
+        processes.spawn(_add_ranks, args=(2, str(Path(folder) / "store")), nprocs=2, join=True)
+    lines.append("gloo            two ranks summed their numbers")
+    return lines
+
+
+def _add_ranks(rank: int, ranks: int, store: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=ranks)
+    total = torch.tensor([float(rank + 1)])
+    dist.all_reduce(total)
+    if total.item() != ranks * (ranks + 1) / 2:
+        raise RuntimeError(f"gloo summed to {total.item()}")
+    dist.destroy_process_group()

@@ -1,0 +1,148 @@
+"""Ranks of a job: found in the variables of torchrun or srun, or started here on this machine. Imports no torch, so it is quick to refuse."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from schemas.configuration import UsageError
+from schemas.exit_codes import FAILED, RUN_AGAIN
+
+RENDEZVOUS = "HEADWATER_RENDEZVOUS"
+"""Folder in which ranks that were started here meet, and leave the reason where they fail."""
+
+PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of linux/prctl.h
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Who this process is in its job. `folder` is set where `start_ranks` started it."""
+
+    rank: int
+    world_size: int
+    local_rank: int
+    local_size: int
+    folder: Path | None
+
+    @property
+    def rendezvous(self) -> str | None:
+        return str(self.folder / "store") if self.folder else None
+
+
+def placement() -> Placement | None:
+    """This process's place, from torchrun's variables or else srun's; None where it was started by hand."""
+    env = os.environ
+    if "RANK" in env and "WORLD_SIZE" in env:
+        folder = Path(env[RENDEZVOUS]) if RENDEZVOUS in env else None
+        return Placement(int(env["RANK"]), int(env["WORLD_SIZE"]), int(env.get("LOCAL_RANK", "0")), int(env.get("LOCAL_WORLD_SIZE", "1")), folder)
+    if "SLURM_PROCID" in env and "SLURM_STEP_ID" in env:
+        env.setdefault("MASTER_ADDR", _first_slurm_host())
+        # Any port will do that two jobs on one machine do not share.
+        env.setdefault("MASTER_PORT", str(20_000 + int(env.get("SLURM_JOB_ID", "0")) % 20_000))
+        local_size = int(env.get("SLURM_NTASKS_PER_NODE", "0").split("(")[0]) or max(1, int(env["SLURM_NTASKS"]) // int(env.get("SLURM_NNODES", "1")))
+        return Placement(int(env["SLURM_PROCID"]), int(env["SLURM_NTASKS"]), int(env.get("SLURM_LOCALID", "0")), local_size, None)
+    return None
+
+
+def start_ranks(arguments: list[str], ranks: int) -> int:
+    """Run `python -m training.run ARGUMENTS` as `ranks` local ranks, and wait; returns the exit code of the job.
+
+    SIGUSR1, SIGTERM and SIGINT go on to the ranks, which save and stop. The first rank to fail ends the others, and its message is printed.
+    """
+    cores = len(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory(prefix="headwater-ranks-") as folder:
+        common = {
+            "WORLD_SIZE": str(ranks),
+            "LOCAL_WORLD_SIZE": str(ranks),
+            RENDEZVOUS: folder,
+            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, cores // ranks))),
+        }
+        stopped: list[int] = []
+        children: list[subprocess.Popen[bytes]] = []
+
+        def pass_on(number: int, frame: FrameType | None) -> None:
+            stopped.append(number)
+            for child in children:
+                if child.poll() is None:
+                    child.send_signal(signal.SIGUSR1 if number == signal.SIGUSR1 else signal.SIGTERM)
+
+        previous = {number: signal.signal(number, pass_on) for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)}
+        try:
+            for rank in range(ranks):
+                environment = {**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+                # A session of its own, so that what a rank starts can be ended with it.
+                children.append(subprocess.Popen([sys.executable, "-m", "training.run", *arguments], env=environment, start_new_session=True))
+            return _wait(children, Path(folder))
+        finally:
+            _end(children)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+def report_failure(place: Placement, message: str) -> None:
+    """Leave the reason of this rank's failure for the process that started it, or print it."""
+    if place.folder is None:
+        print(f"rank {place.rank}: {message}", file=sys.stderr, flush=True)
+        return
+    path = place.folder / f"failure-{place.rank}.json"
+    path.with_suffix(".part").write_text(json.dumps({"rank": place.rank, "time": time.time(), "message": message}))
+    path.with_suffix(".part").replace(path)
+
+
+def end_with_parent() -> None:
+    """Ask Linux to kill this process when the one that started it dies, however it dies."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
+
+
+def _wait(children: list[subprocess.Popen[bytes]], folder: Path) -> int:
+    while True:
+        codes = [child.poll() for child in children]
+        failed = [(rank, code) for rank, code in enumerate(codes) if code not in (None, 0, RUN_AGAIN)]
+        if failed:
+            # Others that fail because of it do so within moments; the earliest report is the cause.
+            time.sleep(0.5)
+            print(_first_failure(folder, *failed[0]), file=sys.stderr, flush=True)
+            return failed[0][1] if failed[0][1] and failed[0][1] > 0 else FAILED
+        if None not in codes:
+            return max(code for code in codes if code is not None)
+        time.sleep(0.1)
+
+
+def _first_failure(folder: Path, rank: int, code: int | None) -> str:
+    reports = [json.loads(path.read_text()) for path in folder.glob("failure-*.json")]
+    if not reports:
+        how = f"was killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"ended with exit code {code}"
+        return f"error: rank {rank} {how}"
+    first = min(reports, key=lambda report: float(report["time"]))
+    return f"error: rank {first['rank']}: {first['message']}"
+
+
+def _end(children: list[subprocess.Popen[bytes]]) -> None:
+    """Kill what is left, the processes that ranks started included."""
+    for child in children:
+        try:
+            os.killpg(child.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    for child in children:
+        child.wait()
+
+
+def _first_slurm_host() -> str:
+    if os.environ.get("SLURM_NNODES", "1") == "1":
+        return "127.0.0.1"
+    try:
+        hosts = subprocess.run(["scontrol", "show", "hostnames", os.environ["SLURM_JOB_NODELIST"]], capture_output=True, text=True, check=True)
+    except (KeyError, OSError, subprocess.CalledProcessError):
+        raise UsageError("MASTER_ADDR is not set, and scontrol cannot tell the first host of this Slurm job") from None
+    return hosts.stdout.split()[0]
