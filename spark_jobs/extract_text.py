@@ -12,12 +12,15 @@ from functools import cache
 import pyarrow as pa
 import xxhash
 from pydantic import Field
-from pyspark.sql import DataFrame, Observation
+from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import functions as F
 
 from schemas import configuration
 from schemas.contract import ARROW_TYPES
 from schemas.documents import DOCUMENTS
+from schemas.warc_files import WARC_FILES
 from spark_jobs import identify_language, read_warc
+from spark_jobs.run_stage import Stage
 from spark_jobs.text.extraction_sandbox import Extraction, ExtractionSandbox
 from spark_jobs.text.urls import host_of, registered_domain
 
@@ -32,7 +35,8 @@ class Config(configuration.Config):
     """How to make documents from WARC files."""
 
     extractor: str = Field(default="trafilatura", pattern=r"^(trafilatura(-fast|-precision)?|resiliparse|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$")
-    """`trafilatura`, `trafilatura-fast`, `trafilatura-precision`, `resiliparse` (ten times as fast, less exact), or `package.module:function`, a function of the page's characters."""
+    """`trafilatura`, `trafilatura-fast`, `trafilatura-precision`, `resiliparse` (ten times as fast, less exact), or `package.module:function`, which
+    takes a page's characters and returns its text."""
     max_seconds: float = Field(default=30.0, gt=0, le=3600)
     """Wall-clock time for one page; beyond it the page fails with `timeout`."""
     max_memory_mib: int = Field(default=2048, ge=256)
@@ -93,3 +97,20 @@ def _sandbox(extractor: str, max_seconds: float, max_memory_mib: int, pages_per_
     sandbox = ExtractionSandbox(extractor, max_seconds=max_seconds, max_memory_mib=max_memory_mib, pages_per_child=pages_per_child)
     atexit.register(sandbox.stop)
     return sandbox
+
+
+def status_counts() -> dict[str, Column]:
+    """Documents by status, observed during the write."""
+    return {status: F.count_if(F.col("extract_status") == status) for status in ("extracted", "skipped", "failed")}
+
+
+STAGE = Stage(
+    name="extract_text",
+    reads=(WARC_FILES,),
+    writes=DOCUMENTS,
+    config=Config,
+    transform=transform,
+    counts=status_counts,
+    observes_reading=True,
+    models=lambda config: identify_language.language_models(config.language),
+)

@@ -7,12 +7,11 @@ Requests, metadata, warcinfo, DNS look-ups and conversions are counted, not offe
 from __future__ import annotations
 
 import glob as local_glob
-import os
 import posixpath
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -26,8 +25,7 @@ from schemas import configuration
 from schemas.configuration import UsageError
 from schemas.contract import ARROW_TYPES
 from schemas.warc_files import WARC_FILES
-from spark_jobs.text.http_body import BodyError, HttpResponse, charset_parameter, decode_body, media_type, parse_response
-from spark_jobs.text.html import HTML_TYPES, looks_like_html
+from spark_jobs.text.page_gate import offer
 from spark_jobs.text.warc import UNREADABLE, ArchiveRecord, parse_date, read_records
 
 OFFERED = ("response", "revisit", "resource", UNREADABLE)
@@ -64,19 +62,6 @@ class Config(configuration.Config):
 
     max_body_bytes: int = Field(default=16 << 20, ge=1024, le=512 << 20)
     """Bytes of a page after all codings are undone; larger ones are skipped as `too_large`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What the gates say of a record: `status` is `offered` with a body, or else `skipped` or `failed` with a reason."""
-
-    status: str
-    reason: str | None = None
-    detail: str | None = None
-    http_status: int | None = None
-    mime: str | None = None
-    charset: str | None = None
-    body: bytes | None = None
 
 
 def warc_files(spark: SparkSession, glob: str, crawl: str) -> DataFrame:
@@ -120,39 +105,6 @@ def record_counts() -> dict[str, Column]:
     return counts | {"records.other": F.count_if(~kind.isin(*OFFERED, *COUNTED))}
 
 
-def offer(record: ArchiveRecord, max_body_bytes: int) -> Offer:
-    """Pass a record through the gates, the cheapest first."""
-    if record.type == UNREADABLE:
-        return Offer("failed", "unreadable", record.fault)
-    if record.type == "revisit":
-        return Offer("skipped", "revisit", "the page is stored with an earlier capture")
-    try:
-        response = _as_response(record)
-    except BodyError as error:
-        reason = "truncated" if record.fault else error.reason
-        return Offer("failed", reason, record.fault or error.detail)
-    facts = {"http_status": response.status if record.type == "response" else None, "mime": response.mime, "charset": response.charset}
-    if response.status != 200:
-        return Offer("skipped", "http_status", f"status {response.status}", **facts)
-    if response.mime is not None and response.mime not in HTML_TYPES:
-        return Offer("skipped", "mime", f"declared as {response.mime}", **facts)
-    if not response.body and not record.fault:
-        return Offer("skipped", "empty_body", None, **facts)
-    if record.block_length > len(record.block) and record.fault is None:
-        return Offer("skipped", "too_large", f"the record has {record.block_length} bytes, the limit is {max_body_bytes}", **facts)
-    if record.fault:
-        return Offer("failed", "truncated", record.fault, **facts)
-    try:
-        body, note = decode_body(response, max_body_bytes)
-    except BodyError as error:
-        return Offer("skipped" if error.reason == "too_large" else "failed", error.reason, error.detail, **facts)
-    if not body.strip():
-        return Offer("skipped", "empty_body", note, **facts)
-    if response.mime is None and not looks_like_html(body):
-        return Offer("skipped", "mime", "no media type is declared, and it does not look like HTML", **facts)
-    return Offer("offered", None, note, **facts, body=body)
-
-
 def document_id(file_name: str, record: ArchiveRecord, seen: set[int]) -> str:
     """128-bit hash in hex of the file's name and the record's id, or its offset where it has none; distinct within the file that `seen` belongs to."""
     basis = f"{file_name}\0{record.record_id or f'offset {record.offset}'}".encode()
@@ -163,17 +115,6 @@ def document_id(file_name: str, record: ArchiveRecord, seen: set[int]) -> str:
         digest = xxhash.xxh3_128_intdigest(basis + f"\0{record.offset}\0{repeat}".encode())
     seen.add(digest)
     return f"{digest:032x}"
-
-
-def _as_response(record: ArchiveRecord) -> HttpResponse:
-    """The HTTP response in a block; a block that is itself the resource counts as the body of one with status 200."""
-    declared = media_type(record.content_type)
-    if record.type == "response" and declared in ("application/http", None):
-        return parse_response(record.block)
-    fields = {"content-type": record.content_type} if record.content_type else {}
-    if charset_parameter(record.content_type) is None and declared is None:
-        fields = {}
-    return HttpResponse(status=200, fields=fields, body=record.block)
 
 
 def _file_rows(path: str, crawl: str, max_body_bytes: int) -> Iterator[dict[str, object]]:
@@ -229,17 +170,20 @@ def _storable(date: datetime | None) -> datetime | None:
 
 def _open(path: str) -> BinaryIO:
     if "://" not in path:
-        return open(path, "rb")
+        return Path(path).open("rb")
     filesystem, inside = pyarrow.fs.FileSystem.from_uri(path.replace("s3a://", "s3://", 1).replace("s3n://", "s3://", 1))
     return filesystem.open_input_file(inside)  # type: ignore[no-any-return]
 
 
 def _list_local(glob: str) -> list[tuple[str, int]]:
-    return [(path, os.path.getsize(path)) for path in map(os.path.abspath, local_glob.glob(glob, recursive=True)) if os.path.isfile(path)]
+    # Path.glob takes no absolute pattern.
+    found = (Path(name).absolute() for name in local_glob.glob(glob, recursive=True))  # noqa: PTH207
+    return [(str(path), path.stat().st_size) for path in found if path.is_file()]
 
 
 def _list_hadoop(spark: SparkSession, glob: str) -> list[tuple[str, int]]:
     jvm = spark._jvm
     path = jvm.org.apache.hadoop.fs.Path(glob)
     found = path.getFileSystem(spark._jsc.hadoopConfiguration()).globStatus(path)
-    return [(status.getPath().toString(), status.getLen()) for status in found or [] if status.isFile()]
+    # Hadoop writes local files as file:/path, which is no URI to anyone else.
+    return [(status.getPath().toString().removeprefix("file:"), status.getLen()) for status in found or [] if status.isFile()]

@@ -48,12 +48,8 @@ class ArchiveStream:
     def peek(self, count: int) -> bytes:
         """Up to `count` bytes from here, without moving; fewer near the end of the file, of a gzip member or at damage."""
         while len(self._buffer) - self._at < count:
-            if self._at == len(self._buffer):
-                if not self._fill():
-                    break
-            elif self._gzip and self._inflater is None:
-                break
-            elif not self._fill():
+            at_member_end = self._gzip and self._inflater is None and self._at < len(self._buffer)
+            if at_member_end or not self._fill():
                 break
         return self._buffer[self._at : self._at + count]
 

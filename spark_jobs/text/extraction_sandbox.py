@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 _LENGTH = struct.Struct("<I")
@@ -180,8 +181,8 @@ def serve(requests: BinaryIO, replies: BinaryIO, extractor_name: str, max_second
 def _peak_memory_mib() -> float:
     """Most address space that this process has had; 0 where the system does not tell."""
     try:
-        with open("/proc/self/status", encoding="ascii") as status:
-            return next((int(line.split()[1]) / 1024 for line in status if line.startswith("VmPeak:")), 0.0)
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmPeak:")), 0.0)
     except OSError:
         return 0.0
 

@@ -15,7 +15,9 @@ MAX_INVALID_SHARE = 0.001
 
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16le"), (b"\xfe\xff", "utf-16be"))
 _META_CHARSET = re.compile(rb"""<(?:meta|\?xml)\b[^>]*?(?:charset|encoding)\s*=\s*["']?\s*([\w.:+-]+)""", re.IGNORECASE)
-_HTML_START = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body|title|meta|script|div|p|h1|table)\b", re.IGNORECASE | re.DOTALL)
+_HTML_START = re.compile(
+    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body|title|meta|script|div|p|h1|table)\b", re.IGNORECASE | re.DOTALL
+)
 _TITLE = re.compile(r"<title\b[^>]*>(.*?)</title\s*>", re.IGNORECASE | re.DOTALL)
 _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
@@ -48,12 +50,12 @@ def decode_html(body: bytes, declared: str | None) -> tuple[str, str]:
         # The standard: a page whose declaration can be read as ASCII is not UTF-16.
         in_page = "utf-8"
     for label in (declared, in_page):
-        name = map_encoding_to_html5(label, fallback_utf8=False) if label else None
-        if name is None:
+        believed = map_encoding_to_html5(label, fallback_utf8=False) if label else None
+        if believed is None:
             continue
-        text = bytes_to_str(body, name, "replace", fallback_encodings=())
+        text = bytes_to_str(body, believed, "replace", fallback_encodings=())
         if text.count("\ufffd") <= MAX_INVALID_SHARE * len(text):
-            return text, name
+            return text, believed
     name = "utf-8" if body.isascii() else detect_encoding(body, html5_compatible=True) or "utf-8"
     return bytes_to_str(body, name, "replace", fallback_encodings=()), name
 

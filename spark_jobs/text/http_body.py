@@ -99,7 +99,8 @@ def join_chunks(body: bytes) -> tuple[bytes, str | None]:
 
     Returns the data and what was odd: bytes that do not begin with a chunk are returned as they are; where a later chunk is broken, the data before it.
     """
-    pieces, at = [], 0
+    pieces: list[bytes] = []
+    at = 0
     while size_line := _CHUNK_SIZE.match(body, at):
         size = int(size_line[1], 16)
         if size == 0:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from tld import get_fld
+from tld import get_fld, is_tld
 
 
 def host_of(url: str | None) -> str | None:
@@ -19,9 +20,19 @@ def host_of(url: str | None) -> str | None:
 
 @lru_cache(maxsize=100_000)
 def registered_domain(host: str) -> str:
-    """`example.co.uk` for `www.example.co.uk`; the host itself where no public suffix applies (addresses, `localhost`)."""
+    """`example.co.uk` for `www.example.co.uk`; the host itself for addresses, single names and public suffixes.
+
+    Under a top-level domain that the list does not know, the last two labels, as the list's own default rule says.
+    """
+    if "." not in host or _is_address(host) or is_tld(host, search_private=False):
+        return host
+    domain: str | None = get_fld(f"http://{host}/", fail_silently=True, search_private=False)
+    return domain or ".".join(host.rsplit(".", 2)[-2:])
+
+
+def _is_address(host: str) -> bool:
     try:
-        domain = get_fld(f"http://{host}/", fail_silently=True, search_private=False)
+        ip_address(host)
     except ValueError:
-        domain = None
-    return domain or host
+        return False
+    return True

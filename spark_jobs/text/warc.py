@@ -18,7 +18,9 @@ HEADER_LINES = 1000
 UNREADABLE = "unreadable"
 _WARC_LINE = re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n")
 # ARC, section "URL record": URL, IP address, date, media type, (in version 2 five more fields,) length.
-_ARC_LINE = re.compile(rb"[a-zA-Z][\w+.-]*:[^\s][^\r\n]* (?:\d{1,3}(?:\.\d{1,3}){3}|[\da-fA-F]*:[\da-fA-F:]{1,44}) [^ \r\n]+ [^ \r\n]* (?:[^\r\n]* )?[^ \r\n]+\r?\n")
+_ARC_LINE = re.compile(
+    rb"[a-zA-Z][\w+.-]*:[^\s][^\r\n]* (?:\d{1,3}(?:\.\d{1,3}){3}|[\da-fA-F]*:[\da-fA-F:]{1,44}) [^ \r\n]+ [^ \r\n]* (?:[^\r\n]* )?[^ \r\n]+\r?\n"
+)
 _OPENING = re.compile(rb"\s*(?:" + _WARC_LINE.pattern + rb"|" + _ARC_LINE.pattern + rb")")
 _EMBEDDED = re.compile(rb"\n(?=" + _WARC_LINE.pattern + rb"|" + _ARC_LINE.pattern + rb")")
 _ARC_SCHEME_TYPES = {"filedesc": "warcinfo", "dns": "dns"}
@@ -157,7 +159,8 @@ def _read_block(stream: ArchiveStream, record: ArchiveRecord, max_block_bytes: i
     ends_well = passed == record.block_length and (after[:1] in (b"\r", b"\n", b"") or _OPENING.match(stream.peek(1 << 13)) is not None)
     if not ends_well and cut == 0 and (embedded := _EMBEDDED.search(block)):
         stream.unread(block[embedded.end() :])
-        return replace(record, block=block[: embedded.end()], fault=f"the header promises {record.block_length} bytes, the next record begins after {embedded.end()}")
+        fault = f"the header promises {record.block_length} bytes, the next record begins after {embedded.end()}"
+        return replace(record, block=block[: embedded.end()], fault=fault)
     if passed < record.block_length:
         why = f": {stream.damage.detail}" if stream.damage else ""
         return replace(record, block=block, fault=f"the block ends after {passed} of {record.block_length} bytes{why}")
@@ -176,5 +179,5 @@ def _unreadable_stretch(stream: ArchiveStream) -> ArchiveRecord:
 
 
 def _skip_blank(stream: ArchiveStream) -> None:
-    while stream.peek(1) in (b"\r", b"\n"):
-        stream.skip(1)
+    while (ahead := stream.peek(256)) and (blank := len(ahead) - len(ahead.lstrip(b"\r\n"))):
+        stream.skip(blank)
