@@ -47,6 +47,10 @@ class Check:
     name: str
     condition: str
 
+    def constraint(self) -> str:
+        """The condition as Delta has to be given it: Delta alone takes NULL for a violation."""
+        return f"({self.condition}) IS NOT FALSE"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Table:

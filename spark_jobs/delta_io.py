@@ -74,7 +74,7 @@ def create_table(spark: SparkSession, lake: str, table: Table) -> None:
     for check in table.checks:
         # A creation that was killed halfway is completed here.
         if f"delta.constraints.{check.name}" not in names:
-            spark.sql(f"ALTER TABLE delta.`{path}` ADD CONSTRAINT {check.name} CHECK ({check.condition})")
+            spark.sql(f"ALTER TABLE delta.`{path}` ADD CONSTRAINT {check.name} CHECK ({check.constraint()})")
 
 
 def current_version(spark: SparkSession, lake: str, table: Table) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pydantic import Field
+from pydantic import Field, create_model
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -45,23 +45,22 @@ STAGES: tuple[Stage, ...] = (
 )
 
 
-class PipelineConfig(configuration.Config):
-    """A pipeline file: a name for the crawl, and a group of keys for each stage."""
+class PipelineKeys(configuration.Config):
+    """The keys of a pipeline file that belong to no stage."""
 
     crawl: str = Field(default="crawl", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Name of the crawl; rows of the same name are replaced, those of other crawls stay. Crawls are ordered by name."""
     session: SessionConfig = SessionConfig()
-    extract_text: extract_text.Config = extract_text.Config()
-    score_signals: score_signals.Config = score_signals.Config()
-    deduplicate_exact: deduplicate_exact.Config = deduplicate_exact.Config()
-    minhash_signatures: minhash_signatures.Config = minhash_signatures.Config()
-    index_bands: index_bands.Config = index_bands.Config()
-    deduplicate_near: deduplicate_near.Config = deduplicate_near.Config()
-    cluster_duplicates: cluster_duplicates.Config = cluster_duplicates.Config()
-    select_corpus: select_corpus.Config = select_corpus.Config()
-    assemble_corpus: assemble_corpus.Config = assemble_corpus.Config()
-    train_tokenizer: train_tokenizer.Config = train_tokenizer.Config()
-    tokenize_corpus: tokenize_corpus.Config = tokenize_corpus.Config()
+    """How to start Spark."""
+
+
+# A group of keys for each stage, so that a stage and its settings are declared once.
+PipelineConfig = create_model(
+    "PipelineConfig",
+    __base__=PipelineKeys,
+    __doc__="A pipeline file: a name for the crawl, and a group of keys for each stage.",
+    **{stage.name: (stage.config, Field(default_factory=stage.config, description=stage.config.__doc__)) for stage in STAGES},
+)
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class Summary:
         ]
 
 
-def run_pipeline(spark: SparkSession, config: PipelineConfig, *, lake: str, warc: str, until: str | None = None) -> Summary | None:
+def run_pipeline(spark: SparkSession, config: PipelineKeys, *, lake: str, warc: str, until: str | None = None) -> Summary | None:
     """Bring every stage up to date, in order; None when `until` stops before there is a summary. Raises `NothingToDo` when no document is kept."""
     inputs = Lake(spark, lake, config.crawl, {"warc_files": read_warc.warc_files(spark, warc, config.crawl)})
     runs: dict[str, Run] = {}
@@ -146,7 +145,7 @@ def nothing_kept(summary: Summary) -> str:
     )
 
 
-def plan_lines(spark_started: Callable[[], SparkSession], config: PipelineConfig, *, lake: str, warc: str) -> list[str]:
+def plan_lines(spark_started: Callable[[], SparkSession], config: PipelineKeys, *, lake: str, warc: str) -> list[str]:
     """For a dry run: each stage with the table that it would write, and whether that table is there already."""
     spark = spark_started()
     files = read_warc.warc_files(spark, warc, config.crawl).count()
