@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from schemas.configuration import Config, UsageError, load_config
+from schemas.configuration import Config, load_config
+from schemas.errors import UsageError
 from spark_jobs.signals import SIGNALS
 
 POLICY_FOLDER = Path(__file__).parent / "policies"

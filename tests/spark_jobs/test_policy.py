@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from schemas.configuration import UsageError, config_hash, config_json, load_config
+from schemas.configuration import config_hash, config_json, load_config
+from schemas.errors import UsageError
 from spark_jobs.policy import POLICY_FOLDER, Policy
 from spark_jobs.select_corpus import Config
 from spark_jobs.signals import SIGNALS

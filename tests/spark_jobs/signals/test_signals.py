@@ -25,7 +25,7 @@ HOSTILE = {
     "one very long word": "x" * 300_000,
     "the same line over and over": "Same line here.\n" * 3000,
     "symbols": "#" * 500 + "\u2026" * 500 + "$ \u20ac",
-    "scripts": "\u0928\u092e\u0938\u094d\u0924\u0947 \u0926\u0941\u0928\u093f\u092f\u093e\u0964\n\u4f60\u597d\uff0c\u4e16\u754c\u3002\n\u0645\u0631\u062d\u0628\u0627 \u0628\u0627\u0644\u0639\u0627\u0644\u0645\u061f",
+    "scripts": "\u0928\u092e\u0938\u094d\u0924\u0947 \u0926\u0941\u0964\n\u4f60\u597d\uff0c\u4e16\u754c\u3002\n\u0645\u0631\u062d\u061f",
     "emoji and combining marks": "e\u0301" * 40 + " \U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f1e9\U0001f1ea",
     "other line ends": "one\r\ntwo\rthree\u2028four\x0bfive\x85six",
 }

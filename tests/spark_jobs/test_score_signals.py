@@ -1,0 +1,39 @@
+"""Signals of documents on Spark."""
+
+from __future__ import annotations
+
+import pytest
+
+from spark_jobs import delta_io
+from spark_jobs.score_signals import Config, transform
+from spark_jobs.signals import SIGNALS, SIGNALS_TABLE, measure
+
+pytestmark = pytest.mark.spark
+
+TEXTS = {"a": "The cat sat on the mat.\nThe cat sat on the mat.", "b": "\u4f60\u597d\u3002\x00", "c": "word " * 2000, "d": "\n"}
+
+
+def test_each_extracted_document_has_the_values_of_its_text(documents_of):
+    documents = documents_of(
+        *({"doc_id": doc_id, "text": text} for doc_id, text in TEXTS.items()),
+        {"doc_id": "skipped", "extract_status": "skipped", "extract_reason": "not_html", "text_hash": None},
+        {"doc_id": "failed", "extract_status": "failed", "extract_reason": "timeout", "text_hash": None},
+    )
+    rows = transform(documents.repartition(3), config=Config()).collect()
+    actual = {row.doc_id: tuple(row)[2:] for row in rows}
+    assert actual == {doc_id: measure(text) for doc_id, text in TEXTS.items()}
+
+
+def test_the_table_accepts_what_is_measured_and_refuses_what_cannot_be(spark, documents_of, tmp_path):
+    scores = transform(documents_of(*({"doc_id": doc_id, "text": text} for doc_id, text in TEXTS.items())), config=Config())
+    delta_io.write_table(scores, str(tmp_path), SIGNALS_TABLE)
+    assert delta_io.read_table(spark, str(tmp_path), SIGNALS_TABLE).count() == len(TEXTS)
+    impossible = tuple(float("nan") if name == "gopher_quality_mean_word_length" else 0 if kind == "bigint" else 0.0 for name, kind in scores.dtypes[2:])
+    with pytest.raises(Exception, match="values_in_range"):
+        delta_io.write_table(spark.createDataFrame([("x", "c1", *impossible)], SIGNALS_TABLE.spark()), str(tmp_path), SIGNALS_TABLE)
+
+
+def test_no_documents_have_no_signals(documents_of):
+    scores = transform(documents_of(), config=Config())
+    assert scores.collect() == []
+    assert len(scores.columns) == 2 + len(SIGNALS)
