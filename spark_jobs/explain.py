@@ -1,0 +1,172 @@
+"""One document's whole life, as lines of text: where it was read, what it scored, which rules stand against it, and where its tokens are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
+
+from schemas.errors import UsageError
+from spark_jobs.policy import Policy, Rule
+from spark_jobs.report.ledger import selecting_policy
+from spark_jobs.report.samples import allowed
+from spark_jobs.report.tables import Tables, open_tables
+from spark_jobs.signals import SIGNALS
+from spark_jobs.text.urls import host_of
+
+CAPTURES_SHOWN = 5
+NEAR_MATCHES = 5
+EXCERPT = 200
+"""Characters of the text that are shown."""
+
+type Lines = Iterable[tuple[str, str]]
+
+
+def explain_document(spark: SparkSession, lake: str, document: str) -> str:
+    """The life of the document with that doc_id, or of the captures of that URL, the earliest first.
+
+    Raises `UsageError` with the nearest URLs or ids where there is none.
+    """
+    tables = open_tables(spark, lake, None)
+    is_wanted = (F.col("doc_id") == document) | (F.col("url") == document)
+    columns = [name for name in tables.documents.columns if name != "text"]
+    found = tables.documents.where(is_wanted).select(*columns, F.substring("text", 1, EXCERPT).alias("excerpt"), F.length("text").alias("characters"))
+    captures = found.orderBy("fetched_at", "doc_id").limit(CAPTURES_SHOWN + 1).collect()
+    if not captures:
+        raise UsageError(_no_such_document(tables, lake, document))
+    policy, _ = selecting_policy(tables)
+    lives = [aligned(_life(tables, capture, policy)) for capture in captures[:CAPTURES_SHOWN]]
+    if len(captures) > CAPTURES_SHOWN:
+        lives.append(f"The URL has more captures than these {CAPTURES_SHOWN}; ask for one by its doc_id.")
+    return "\n\n".join(lives)
+
+
+def aligned(lines: Lines) -> str:
+    """Names in one column, values in the next; a value of several lines stays in its column, and no control character reaches the terminal."""
+    rows = [(name, value.split("\n")) for name, value in lines]
+    width = max((len(name) for name, _ in rows), default=0) + 2
+    return "\n".join(f"{name if i == 0 else '':<{width}}{_printable(part)}".rstrip() for name, parts in rows for i, part in enumerate(parts))
+
+
+def _life(tables: Tables, document: Row, policy: Policy) -> Lines:
+    yield from _record(document)
+    yield from _text(document)
+    yield from _signals(tables, document["doc_id"], policy)
+    yield from _duplicates(tables, document["doc_id"])
+    yield from _decision(tables, document["doc_id"])
+    yield from _tokens(tables, document["doc_id"])
+
+
+def _record(document: Row) -> Lines:
+    length = f", {document['warc_length']:,} bytes" if document["warc_length"] is not None else ""
+    yield "document", document["doc_id"]
+    yield "url", document["url"] or "none"
+    yield "crawl", document["crawl"]
+    yield "record", f"{document['warc_path']} at byte {document['warc_offset']}{length}, {document['record_type']} {document['record_id'] or 'without an id'}"
+    if document["fetched_at"] is not None:
+        yield "fetched", document["fetched_at"].strftime("%Y-%m-%d %H:%M:%S UTC")
+    yield "response", ", ".join(str(value) for value in (document["http_status"], document["mime"], document["charset"]) if value is not None) or "unknown"
+
+
+def _text(document: Row) -> Lines:
+    status, reason, detail = document["extract_status"], document["extract_reason"], document["extract_detail"]
+    yield "extraction", status + (f": {reason}" if reason else "") + (f" ({detail})" if detail else "")
+    if status != "extracted":
+        return
+    if document["title"]:
+        yield "title", " ".join(document["title"].split())
+    yield "text", f"{document['characters']:,} characters, hash {document['text_hash']}"
+    yield "", " ".join(document["excerpt"].split()) + (" ..." if document["characters"] > EXCERPT else "")
+    score = f" ({document['language_score']:.3f})" if document["language_score"] is not None else ""
+    yield "language", (document["language"] or "none found") + score
+
+
+def _signals(tables: Tables, doc_id: str, policy: Policy) -> Lines:
+    measured = _only(tables.signals, doc_id)
+    if measured is None:
+        return
+    rules: dict[str, list[Rule]] = {}
+    for rule in policy.rules:
+        rules.setdefault(rule.column, []).append(rule)
+    width = max(len(signal.key) for signal in SIGNALS)
+    lines = [
+        f"{signal.key:<{width}}  {measured[signal.column.name]:>10.6g}  {_verdict(measured[signal.column.name], rules.get(signal.column.name, []))}"
+        for signal in SIGNALS
+    ]
+    yield "signals", "\n".join(lines)
+
+
+def _verdict(value: float, rules: list[Rule]) -> str:
+    words = []
+    for rule in rules:
+        broken = (rule.min is not None and value < rule.min) or (rule.max is not None and value > rule.max)
+        words.append(f"{'BREAKS ' + rule.name if broken else 'passes'}: {allowed(rule.min, rule.max)}")
+    return "; ".join(words)
+
+
+def _duplicates(tables: Tables, doc_id: str) -> Lines:
+    found = False
+    for kind, duplicates in (("exact", tables.exact_duplicates), ("near", tables.near_duplicates)):
+        row = _only(duplicates, doc_id)
+        if row is not None:
+            found = True
+            original = _only(tables.documents.select("doc_id", "url"), row["representative_id"])
+            where = f"{original['url']} ({row['representative_id']})" if original is not None and original["url"] else row["representative_id"]
+            yield "duplicate", f"{kind}, similarity {row['similarity']:.3f}, of {where}; rule {row['rule']}"
+        stands_for = duplicates.where(F.col("representative_id") == doc_id).count()
+        if stands_for:
+            found = True
+            yield "stands for", f"{stands_for:,} {kind} duplicate{'s' if stands_for > 1 else ''}"
+    cluster = _only(tables.clusters, doc_id)
+    if cluster is not None:
+        found = True
+        yield "cluster", f"{cluster['cluster_id']}, {cluster['cluster_size']:,} documents"
+    if not found:
+        yield "duplicates", "none"
+
+
+def _decision(tables: Tables, doc_id: str) -> Lines:
+    decision = _only(tables.decisions, doc_id)
+    if decision is None:
+        yield "decision", "none yet: no selection has run on this crawl"
+        return
+    weight = f", weight {decision['weight']:g}" if decision["outcome"] == "kept" else ""
+    yield "decision", f"{decision['outcome']} under policy {decision['policy']}{weight}"
+    if decision["rejected_by"]:
+        yield "rejected by", "\n".join(decision["rejected_by"])
+
+
+def _tokens(tables: Tables, doc_id: str) -> Lines:
+    row = _only(tables.tokens.select("doc_id", "source", "shuffle_key", "n_tokens", "tokenizer"), doc_id)
+    if row is None:
+        return
+    comes_before: Column = (F.col("shuffle_key") < row["shuffle_key"]) | ((F.col("shuffle_key") == row["shuffle_key"]) & (F.col("doc_id") < doc_id))
+    before = F.when(comes_before, F.col("n_tokens"))
+    of_source = tables.tokens.where(F.col("source") == row["source"])
+    place = of_source.agg(F.count(before).alias("documents"), F.coalesce(F.sum(before), F.lit(0)).alias("tokens"), F.count(F.lit(1)).alias("all")).first()
+    yield "tokens", f"{row['n_tokens']:,} of source {row['source']}, by tokenizer {row['tokenizer'][:12]}"
+    yield "", f"document {place['documents'] + 1:,} of {place['all']:,} in the first epoch, from token {place['tokens']:,} (shuffle key {row['shuffle_key']})"
+
+
+def _only(data: DataFrame, doc_id: str) -> Any | None:
+    return data.where(F.col("doc_id") == doc_id).first()
+
+
+def _no_such_document(tables: Tables, lake: str, document: str) -> str:
+    """The message, with URLs of the same host, the most alike first; for what is no URL, ids that begin with it and URLs that hold it."""
+    host = host_of(document)
+    if host is not None:
+        # Levenshtein's cost grows with both lengths, and a URL may have a megabyte.
+        unlike = F.levenshtein(F.substring("url", 1, 500), F.lit(document[:500]))
+        near = tables.documents.where(F.col("host") == host).groupBy(F.col("url").alias("name")).agg(F.min(unlike).alias("order"))
+    else:
+        name = F.when(F.col("doc_id").startswith(document), F.col("doc_id")).when(F.col("url").contains(document), F.col("url"))
+        near = tables.documents.select(name.alias("name"), F.lit(0).alias("order")).where(F.col("name").isNotNull()).distinct()
+    names = [_printable(row["name"]) for row in near.orderBy("order", "name").limit(NEAR_MATCHES).collect()]
+    return f"{document}: no such document in {lake}{'; near: ' + ', '.join(names) if names else ''}"
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)

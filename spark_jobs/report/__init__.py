@@ -1,0 +1,52 @@
+"""The report: one HTML file that holds all it shows, about what came in, what was kept, and why the rest was not.
+
+Spark aggregates; the driver sees counts, a bounded number of excerpts, and the ledger's newest rows.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from schemas.errors import UsageError
+from spark_jobs.report.duplicates import gather_duplicates
+from spark_jobs.report.ledger import newest_runs, selecting_policy
+from spark_jobs.report.outcomes import gather_outcomes
+from spark_jobs.report.render import render
+from spark_jobs.report.samples import gather_samples
+from spark_jobs.report.signal_histograms import gather_histograms
+from spark_jobs.report.tables import open_tables
+from spark_jobs.report.tokens import gather_tokens
+from spark_jobs.report.training_curve import read_curve
+
+
+def write_report(spark: SparkSession, lake: str, out: Path, *, crawl: str | None, training: Path | None) -> None:
+    """Write the report on one crawl, or on all of them, to `out`.
+
+    `training` is the output folder of a training run. A table that is not there yet counts as empty. Raises `UsageError` where the lake has no
+    table at all, no such crawl, or the training folder no metrics.
+    """
+    curve = read_curve(training) if training is not None else None
+    tables = open_tables(spark, lake, crawl)
+    outcomes = gather_outcomes(tables)
+    if crawl is not None and outcomes.records == 0:
+        raise UsageError(f"--crawl {crawl}: the lake {lake} has no record of that crawl")
+    policy, is_default = selecting_policy(tables)
+    page = render(
+        lake=lake,
+        crawl=crawl,
+        policy=policy,
+        policy_is_default=is_default,
+        outcomes=outcomes,
+        histograms=gather_histograms(tables, policy),
+        duplicates=gather_duplicates(tables),
+        samples=gather_samples(tables, policy, [rule.name for rule in outcomes.rules]),
+        tokens=gather_tokens(tables),
+        curve=curve,
+        runs=newest_runs(tables),
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(out.name + ".part")
+    part.write_text(page, encoding="utf-8")
+    part.replace(out)

@@ -1,0 +1,67 @@
+"""What the ledger says: the policy that decided, and how long each stage took with which code."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from spark_jobs import select_corpus
+from spark_jobs.policy import Policy
+from spark_jobs.report.tables import Tables
+from spark_jobs.signals import SIGNALS
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """The newest run of a stage. `counts`, `inputs` and `models` are those of the ledger, `seconds` is wall-clock time."""
+
+    stage: str
+    crawl: str | None
+    started_at: datetime
+    seconds: float
+    counts: dict[str, int]
+    inputs: dict[str, str]
+    models: dict[str, str]
+    output: str
+    output_version: int | None
+    code_version: str
+
+
+def newest_runs(tables: Tables) -> list[StageRun]:
+    """The newest run of each stage, in the order in which they started."""
+    rows = [row["newest"] for row in newest_by_stage(tables.runs).collect()]
+    return sorted(
+        (
+            StageRun(
+                stage=row["stage"],
+                crawl=row["crawl"],
+                started_at=row["started_at"],
+                seconds=row["seconds"],
+                counts=json.loads(row["counts"]),
+                inputs=json.loads(row["inputs"]),
+                models=json.loads(row["models"]),
+                output=row["output_table"],
+                output_version=row["output_version"],
+                code_version=row["code_version"],
+            )
+            for row in rows
+        ),
+        key=lambda run: (run.started_at, run.stage),
+    )
+
+
+def selecting_policy(tables: Tables) -> tuple[Policy, bool]:
+    """The policy of the newest selection; where none has run, every signal's default limits, and True."""
+    newest = newest_by_stage(tables.runs.where(F.col("stage") == "select_corpus")).select("newest.config").first()
+    if newest is None:
+        return Policy(name="defaults", rules=tuple(signal.key for signal in SIGNALS if signal.default is not None)), True  # type: ignore[arg-type]
+    return select_corpus.Config.model_validate_json(newest["config"]).policy, False
+
+
+def newest_by_stage(runs: DataFrame) -> DataFrame:
+    """A column `newest`, one row a stage."""
+    return runs.groupBy("stage").agg(F.max_by(F.struct(*runs.columns), F.struct("started_at", "run_id")).alias("newest")).select("newest")

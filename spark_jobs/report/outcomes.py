@@ -1,0 +1,137 @@
+"""What became of the records: the way from record to kept document, the rules that stand in it, and the languages and domains that come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from spark_jobs.report.tables import Tables
+
+LANGUAGES_SHOWN = 12
+DOMAINS_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the funnel: how many documents were lost at it, and how many were left after it."""
+
+    name: str
+    lost: int
+    left: int
+
+
+@dataclass(frozen=True)
+class RuleCount:
+    """How many documents a rule rejects, how many no other rule rejects, and for how many it is the first in the policy's order."""
+
+    name: str
+    rejects: int
+    alone: int
+    first: int
+
+
+@dataclass(frozen=True)
+class ReasonCount:
+    """Records that gave no text for one reason, with what was said about one of them."""
+
+    status: str
+    reason: str
+    records: int
+    example: str | None
+
+
+@dataclass(frozen=True)
+class Share:
+    """A language or a domain, its documents with text, and those of them that were kept."""
+
+    name: str
+    documents: int
+    kept: int
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Counts of one report; `records` = `undecided` + `kept` + `rejected` + `failed`."""
+
+    records: int
+    extracted: int
+    kept: int
+    rejected: int
+    failed: int
+    undecided: int
+    funnel: tuple[Step, ...]
+    rules: tuple[RuleCount, ...]
+    reasons: tuple[ReasonCount, ...]
+    languages: tuple[Share, ...]
+    domains: tuple[Share, ...]
+
+
+def gather_outcomes(tables: Tables) -> Outcomes:
+    reasons = extraction_reasons(tables)
+    extracted = sum(reason.records for reason in reasons if reason.status == "extracted")
+    records = sum(reason.records for reason in reasons)
+    decided = dict(tables.decisions.groupBy("outcome").count().collect())
+    kept, rejected, failed = (decided.get(outcome, 0) for outcome in ("kept", "rejected", "failed"))
+    rules = rule_counts(tables)
+    return Outcomes(
+        records=records,
+        extracted=extracted,
+        kept=kept,
+        rejected=rejected,
+        failed=failed,
+        undecided=records - kept - rejected - failed,
+        funnel=funnel(records, extracted, failed, rules),
+        rules=rules,
+        reasons=tuple(reason for reason in reasons if reason.status != "extracted"),
+        languages=shares(tables, F.coalesce("language", F.lit("none found")), LANGUAGES_SHOWN),
+        domains=shares(tables, F.coalesce("domain", F.lit("none")), DOMAINS_SHOWN),
+    )
+
+
+def rule_counts(tables: Tables) -> tuple[RuleCount, ...]:
+    """Every rule that rejects anything, the most frequent first."""
+    rules = tables.decisions.select(F.explode("rejected_by").alias("rule"), F.size("rejected_by").alias("n"), F.col("rejected_by")[0].alias("first"))
+    counted = rules.groupBy("rule").agg(
+        F.count(F.lit(1)).alias("rejects"), F.count_if(F.col("n") == 1).alias("alone"), F.count_if(F.col("rule") == F.col("first")).alias("first")
+    )
+    return tuple(RuleCount(*row) for row in counted.orderBy(F.col("rejects").desc(), "rule").collect())
+
+
+def funnel(records: int, extracted: int, failed: int, rules: tuple[RuleCount, ...]) -> tuple[Step, ...]:
+    """Losses by family of rules. A document with several rules against it is lost at the first in the policy's order, so the losses add up."""
+    steps = [Step("failed to extract", failed, records - failed)]
+    left = records - failed
+    by_family: dict[str, int] = {}
+    for rule in rules:
+        family = rule.name.partition(".")[0]
+        by_family[family] = by_family.get(family, 0) + rule.first
+    # Skipped records come first and duplicates last, whatever the order of the families between them.
+    for family in sorted(by_family, key=lambda name: (name == "duplicate", name not in ("extract", "language"), name != "extract")):
+        left -= by_family[family]
+        steps.append(Step("no page with text" if family == "extract" else family, by_family[family], left))
+    return tuple(steps) if records else ()
+
+
+def extraction_reasons(tables: Tables) -> tuple[ReasonCount, ...]:
+    """Records by status and reason, the most frequent first; the example is the same however the data are partitioned."""
+    rows = (
+        tables.documents.groupBy(F.col("extract_status").alias("status"), F.coalesce("extract_reason", F.lit("")).alias("reason"))
+        .agg(F.count(F.lit(1)).alias("records"), F.min("extract_detail").alias("example"))
+        .orderBy(F.col("records").desc(), "status", "reason")
+    )
+    return tuple(ReasonCount(*row) for row in rows.collect())
+
+
+def shares(tables: Tables, name: Column, shown: int) -> tuple[Share, ...]:
+    """The most frequent values among documents with text; the rest in one row at the end."""
+    kept = tables.decisions.where(F.col("outcome") == "kept").select("doc_id", F.lit(1).alias("kept"))
+    named = tables.documents.where(F.col("extract_status") == "extracted").select("doc_id", name.alias("name")).join(kept, "doc_id", "left")
+    counted = named.groupBy("name").agg(F.count(F.lit(1)).alias("documents"), F.count("kept").alias("kept"))
+    totals = counted.agg(F.count(F.lit(1)).alias("names"), F.sum("documents").alias("documents"), F.sum("kept").alias("kept")).first()
+    top = [Share(*row) for row in counted.orderBy(F.col("documents").desc(), "name").limit(shown).collect()]
+    others = totals["names"] - len(top)
+    if others > 0:
+        top.append(Share(f"{others:,} others", totals["documents"] - sum(s.documents for s in top), totals["kept"] - sum(s.kept for s in top)))
+    return tuple(top)

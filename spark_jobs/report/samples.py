@@ -1,0 +1,112 @@
+"""A few documents to read: some that were kept, and some for every rule that rejects, chosen by a hash, with the values that count against them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from spark_jobs.policy import Policy
+from spark_jobs.report.tables import Tables
+
+PER_RULE = 3
+KEPT_SHOWN = 6
+EXCERPT = 300
+"""Characters of the text that are shown."""
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A document; `values` are what speaks against it, as name and value."""
+
+    doc_id: str
+    url: str | None
+    title: str | None
+    excerpt: str | None
+    is_whole: bool
+    language: str | None
+    values: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Kept documents, and rejected ones by rule."""
+
+    kept: tuple[Sample, ...]
+    by_rule: tuple[tuple[str, tuple[Sample, ...]], ...]
+
+
+def gather_samples(tables: Tables, policy: Policy, rules: list[str]) -> Samples:
+    """Samples for `rules` in their order. The same lake gives the same samples, however it is partitioned."""
+    kept = tables.decisions.where(F.col("outcome") == "kept").select("doc_id", F.lit("").alias("rule"))
+    rejected = tables.decisions.select("doc_id", F.explode("rejected_by").alias("rule"))
+    chosen = [(row["rule"], row["doc_id"]) for row in _first_by_hash(kept, KEPT_SHOWN).union(_first_by_hash(rejected, PER_RULE)).collect()]
+    ids = sorted({doc_id for _, doc_id in chosen})
+    documents = _documents(tables, ids)
+    against = _values(tables, policy, ids)
+
+    def samples(rule: str) -> tuple[Sample, ...]:
+        of_rule = sorted(doc_id for name, doc_id in chosen if name == rule and doc_id in documents)
+        return tuple(_sample(documents[doc_id], rule, against.get(doc_id, {})) for doc_id in of_rule)
+
+    return Samples(kept=samples(""), by_rule=tuple((rule, samples(rule)) for rule in rules))
+
+
+def _first_by_hash(named: DataFrame, count: int) -> DataFrame:
+    """Up to `count` rows of each rule; only ids and hashes are shuffled, and of them only the first of each task."""
+    order = Window.partitionBy("rule").orderBy(F.xxhash64(F.lit(SEED), "doc_id"), "doc_id")
+    return named.withColumn("place", F.row_number().over(order)).where(F.col("place") <= count).select("rule", "doc_id")
+
+
+def _documents(tables: Tables, ids: list[str]) -> dict[str, dict[str, object]]:
+    columns = ("doc_id", "url", "title", "language", "language_score", "extract_reason", "extract_detail")
+    # One character more tells whether there is more.
+    wanted = tables.documents.where(F.col("doc_id").isin(ids)).select(*columns, F.substring("text", 1, EXCERPT + 1).alias("text"))
+    return {row["doc_id"]: row.asDict() for row in wanted.collect()} if ids else {}
+
+
+def _values(tables: Tables, policy: Policy, ids: list[str]) -> dict[str, dict[str, tuple[tuple[str, str], ...]]]:
+    """For each document the values that each rule looks at, signals and duplicates."""
+    if not ids:
+        return {}
+    found: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {doc_id: {} for doc_id in ids}
+    for row in tables.signals.where(F.col("doc_id").isin(ids)).select("doc_id", *dict.fromkeys(rule.column for rule in policy.rules)).collect():
+        for rule in policy.rules:
+            found[row["doc_id"]][rule.name] = ((rule.signal, f"{row[rule.column]:.6g}"), ("allowed", allowed(rule.min, rule.max)))
+    originals = {}
+    for kind, duplicates in (("exact", tables.exact_duplicates), ("near", tables.near_duplicates)):
+        for row in duplicates.where(F.col("doc_id").isin(ids)).select("doc_id", "representative_id", "similarity").collect():
+            originals[row["doc_id"], kind] = (row["representative_id"], row["similarity"])
+    kept_ids = sorted({representative for representative, _ in originals.values()})
+    urls = dict(tables.all_documents.where(F.col("doc_id").isin(kept_ids)).select("doc_id", "url").collect()) if kept_ids else {}
+    for (doc_id, kind), (representative, similarity) in originals.items():
+        found[doc_id][f"duplicate.{kind}"] = (("repeats", urls.get(representative) or representative), ("similarity", f"{similarity:.3f}"))
+    return found
+
+
+def allowed(low: float | None, high: float | None) -> str:
+    """Limits in words."""
+    parts = [f"at least {low:g}" if low is not None else "", f"at most {high:g}" if high is not None else ""]
+    return " and ".join(filter(None, parts))
+
+
+def _sample(document: dict[str, object], rule: str, values: dict[str, tuple[tuple[str, str], ...]]) -> Sample:
+    against = values.get(rule, ())
+    if rule.startswith("language."):
+        score = document["language_score"]
+        against = (("language", f"{document['language'] or 'none found'}{f' ({score:.3f})' if score is not None else ''}"),)
+    elif rule.startswith("extract.") and document["extract_detail"]:
+        against = (("detail", str(document["extract_detail"])),)
+    text = document["text"]
+    excerpt = text[:EXCERPT] if isinstance(text, str) else None
+    return Sample(
+        doc_id=str(document["doc_id"]),
+        url=document["url"],  # type: ignore[arg-type]
+        title=document["title"],  # type: ignore[arg-type]
+        excerpt=excerpt,
+        is_whole=excerpt == text,
+        language=document["language"],  # type: ignore[arg-type]
+        values=against,
+    )

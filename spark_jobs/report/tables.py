@@ -1,0 +1,71 @@
+"""The lake's tables as a report reads them: confined to a crawl where one is named, and empty where a stage has not run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from schemas.contract import Table
+from schemas.corpus import CORPUS
+from schemas.decisions import DECISIONS
+from schemas.documents import DOCUMENTS
+from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES
+from schemas.errors import UsageError
+from schemas.runs import RUNS
+from schemas.tokens import TOKENIZERS, TOKENS
+from spark_jobs import delta_io
+from spark_jobs.signals import SIGNALS_TABLE
+
+_ALL = (DOCUMENTS, SIGNALS_TABLE, EXACT_DUPLICATES, NEAR_DUPLICATES, CLUSTERS, DECISIONS, CORPUS, TOKENIZERS, TOKENS, RUNS)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables that a report or an explanation reads."""
+
+    documents: DataFrame
+    all_documents: DataFrame
+    """Of every crawl, because the document that a duplicate repeats may be of an earlier one."""
+    signals: DataFrame
+    exact_duplicates: DataFrame
+    near_duplicates: DataFrame
+    clusters: DataFrame
+    decisions: DataFrame
+    corpus: DataFrame
+    tokenizers: DataFrame
+    tokens: DataFrame
+    runs: DataFrame
+
+
+def open_tables(spark: SparkSession, lake: str, crawl: str | None) -> Tables:
+    """Raises `UsageError` where the folder holds no table of a lake."""
+    stored = {table.name: delta_io.read_table(spark, lake, table) for table in _ALL if delta_io.table_exists(spark, lake, table)}
+    if not stored:
+        raise UsageError(f"--lake {lake}: no table of a lake is there")
+
+    def of(table: Table) -> DataFrame:
+        rows = stored.get(table.name)
+        if rows is None:
+            return spark.createDataFrame([], table.spark())
+        return rows if crawl is None or "crawl" not in table.column_names else rows.where(F.col("crawl") == crawl)
+
+    corpus, tokens, runs = of(CORPUS), of(TOKENS), stored.get(RUNS.name, spark.createDataFrame([], RUNS.spark()))
+    if crawl is not None:
+        # Tokens do not know their crawl, but the corpus does; runs on the whole lake concern every crawl.
+        tokens = tokens.join(corpus.select("doc_id"), "doc_id", "left_semi")
+        runs = runs.where(F.col("crawl").isNull() | (F.col("crawl") == crawl))
+    return Tables(
+        documents=of(DOCUMENTS),
+        all_documents=stored.get(DOCUMENTS.name, of(DOCUMENTS)),
+        signals=of(SIGNALS_TABLE),
+        exact_duplicates=of(EXACT_DUPLICATES),
+        near_duplicates=of(NEAR_DUPLICATES),
+        clusters=of(CLUSTERS),
+        decisions=of(DECISIONS),
+        corpus=corpus,
+        tokenizers=of(TOKENIZERS),
+        tokens=tokens,
+        runs=runs,
+    )

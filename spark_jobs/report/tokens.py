@@ -1,0 +1,54 @@
+"""How many tokens there are, of which source, and what the tokenizer is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import functions as F
+
+from spark_jobs.report.tables import Tables
+
+
+@dataclass(frozen=True)
+class SourceTokens:
+    """Documents and tokens of one source of the training plan."""
+
+    source: str
+    documents: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """A row of `tokenizers` without its definition."""
+
+    fingerprint: str
+    kind: str
+    vocabulary_size: int
+    end_of_document_id: int
+    sample_documents: int
+    sample_bytes: int
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Sizes of the token table; `text_bytes` is the UTF-8 size of the corpus that it was made from."""
+
+    documents: int
+    tokens: int
+    text_bytes: int
+    sources: tuple[SourceTokens, ...]
+    tokenizers: tuple[Tokenizer, ...]
+
+
+def gather_tokens(tables: Tables) -> Tokens:
+    by_source = tables.tokens.groupBy("source").agg(F.count(F.lit(1)).alias("documents"), F.sum("n_tokens").alias("tokens")).orderBy("source")
+    sources = tuple(SourceTokens(*row) for row in by_source.collect())
+    facts = tables.tokenizers.select("fingerprint", "kind", "vocabulary_size", "end_of_document_id", "sample_documents", "sample_bytes")
+    return Tokens(
+        documents=sum(source.documents for source in sources),
+        tokens=sum(source.tokens for source in sources),
+        text_bytes=tables.corpus.agg(F.sum(F.octet_length("text"))).first()[0] or 0,
+        sources=sources,
+        tokenizers=tuple(Tokenizer(*row) for row in facts.orderBy("fingerprint").collect()),
+    )

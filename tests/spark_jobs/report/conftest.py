@@ -1,0 +1,133 @@
+"""One small lake of literal rows: every outcome, both kinds of duplicates, hostile page texts, and a second crawl."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from schemas.configuration import config_json
+from schemas.contract import Table
+from schemas.corpus import CORPUS
+from schemas.decisions import DECISIONS
+from schemas.documents import DOCUMENTS
+from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES
+from schemas.runs import RUNS
+from schemas.tokens import TOKENIZERS, TOKENS
+from spark_jobs import delta_io, select_corpus
+from spark_jobs.signals import SIGNALS_TABLE
+
+RIVER = "The river rises in the hills. It runs to the sea, and the people of the valley have always lived with it. " * 4
+HOSTILE_TITLE = "<script>alert('title')</script>"
+HOSTILE_TEXT = '</blockquote></article><img src=http://evil.example/x.png onerror=alert(1)> & "quoted" \u202e\x07 text'
+HOSTILE_URL = 'http://evil.example/"><script src=//evil.example/x.js></script>'
+PASSES_ALL_RULES = {
+    "basic_character_count": 400,
+    "gopher_quality_word_count": 100,
+    "gopher_quality_mean_word_length": 5.0,
+    "gopher_quality_alphabetic_word_fraction": 1.0,
+    "gopher_quality_stop_word_count": 3,
+    "c4_sentence_count": 8,
+    "fineweb_line_punct_ratio": 0.5,
+}
+
+
+def doc_id(number: int) -> str:
+    return f"{number:032x}"
+
+
+def rows_of(table: Table, *rows: dict[str, object]) -> list[dict[str, object]]:
+    """The rows with null in columns that they do not name."""
+    return [{name: row.get(name) for name in table.column_names} for row in rows]
+
+
+def document(number: int, url: str, text: str | None, language: str | None, **others: object) -> dict[str, object]:
+    row = {"doc_id": doc_id(number), "crawl": "c1", "warc_path": "a.warc.gz", "warc_offset": 1000 * number, "record_type": "response", "url": url}
+    row |= {
+        "host": url.split("/")[2],
+        "domain": url.split("/")[2],
+        "fetched_at": datetime(2026, 5, number, tzinfo=UTC),
+        "http_status": 200,
+        "mime": "text/html",
+    }
+    row |= {"extract_status": "extracted", "text": text, "text_hash": f"hash of {text}", "language": language, "language_score": 0.9 if language else None}
+    return row | others
+
+
+def measured(number: int, **others: float) -> dict[str, object]:
+    zeros = {column.name: 0 if column.type == "long" else 0.0 for column in SIGNALS_TABLE.columns[2:]}
+    return {**zeros, **PASSES_ALL_RULES, **others, "doc_id": doc_id(number), "crawl": "c2" if number == 8 else "c1"}
+
+
+def decision(number: int, *rejected_by: str, outcome: str = "rejected") -> dict[str, object]:
+    row = {"doc_id": doc_id(number), "crawl": "c2" if number == 8 else "c1", "policy": "english-web", "outcome": outcome}
+    return row | {"rejected_by": list(rejected_by), "weight": 1.0 if outcome == "kept" else 0.0}
+
+
+def corpus_document(number: int, crawl: str, text: str) -> dict[str, object]:
+    row = {"doc_id": doc_id(number), "crawl": crawl, "source": "web", "url": "u", "domain": "d", "language": "en", "weight": 1.0}
+    return row | {"text": text, "warc_path": "a.warc.gz", "warc_offset": 1}
+
+
+def ledger_entry(stage: str, config: str, minute: int, seconds: float, rows: int) -> dict[str, object]:
+    row = {"run_id": f"{stage}{minute}", "stage": stage, "crawl": "c1", "fingerprint": "f", "config": config, "code_version": "0.1.0+abc", "inputs": "{}"}
+    row |= {"output_table": stage, "output_version": 3, "counts": json.dumps({"rows": rows}), "models": json.dumps({"lid.ftz": "5" * 64})}
+    return row | {"started_at": datetime(2026, 6, 1, 12, minute, tzinfo=UTC), "seconds": seconds}
+
+
+@pytest.fixture(scope="package")
+def small_lake(spark, tmp_path_factory) -> str:
+    lake = str(tmp_path_factory.mktemp("lake"))
+    failed = {"extract_status": "failed", "extract_reason": "timeout", "extract_detail": "no answer in 30 s", "text_hash": None}
+    skipped = {"extract_status": "skipped", "extract_reason": "not_html", "extract_detail": "image/png", "text_hash": None}
+    tables: dict[Table, list[dict[str, object]]] = {
+        DOCUMENTS: [
+            document(1, "http://river.example/one", RIVER, "en", title="The river"),
+            document(2, HOSTILE_URL, HOSTILE_TEXT, "en", title=HOSTILE_TITLE),
+            document(3, "http://river.example/two", RIVER + "And more.", "en"),
+            document(4, "http://river.example/one?again", RIVER, "en"),
+            document(5, "http://river.example/map.png", None, None, **skipped),
+            document(6, "http://river.example/slow", None, None, **failed),
+            document(7, "http://fleuve.example/un", "Le fleuve coule.", "fr"),
+            document(8, "http://river.example/one", "A later page about the river.", "en", crawl="c2"),
+        ],
+        SIGNALS_TABLE: [
+            measured(1),
+            measured(2, gopher_quality_word_count=10, fineweb_list_ratio=0.5),
+            measured(3),
+            measured(4),
+            measured(7, gopher_quality_word_count=49),
+            measured(8, gopher_quality_word_count=100_000),
+        ],
+        EXACT_DUPLICATES: [{"doc_id": doc_id(4), "crawl": "c1", "representative_id": doc_id(1), "similarity": 1.0, "rule": "equal text"}],
+        NEAR_DUPLICATES: [{"doc_id": doc_id(3), "crawl": "c1", "representative_id": doc_id(1), "similarity": 0.875, "rule": "greedy"}],
+        CLUSTERS: [{"doc_id": doc_id(n), "crawl": "c1", "cluster_id": doc_id(1), "cluster_size": 2} for n in (1, 3)],
+        DECISIONS: [
+            decision(1, outcome="kept"),
+            decision(2, "gopher_quality.word_count", "fineweb.list_ratio"),
+            decision(3, "duplicate.near"),
+            decision(4, "duplicate.exact"),
+            decision(5, "extract.not_html"),
+            decision(6, outcome="failed"),
+            decision(7, "language.en", "gopher_quality.word_count"),
+            decision(8, outcome="kept"),
+        ],
+        CORPUS: [corpus_document(1, "c1", RIVER), corpus_document(8, "c2", "A later page about the river.")],
+        TOKENIZERS: [
+            {"fingerprint": "fedcba9876543210", "kind": "byte-level-bpe", "vocabulary_size": 4096, "end_of_document_id": 0, "definition": "{}"}
+            | {"sample_documents": 2, "sample_bytes": 450}
+        ],
+        TOKENS: [
+            {"doc_id": doc_id(number), "source": "web", "shuffle_key": key, "n_tokens": n, "tokens": bytes(2 * n), "tokenizer": "fedcba9876543210"}
+            for number, key, n in ((1, 7, 100), (8, -7, 10))
+        ],
+        RUNS: [
+            ledger_entry("extract_text", "{}", 1, 61.0, 8),
+            ledger_entry("select_corpus", '{"policy": {"name": "an-older-one"}}', 2, 4.0, 8),
+            ledger_entry("select_corpus", config_json(select_corpus.Config()), 3, 5.0, 8),
+        ],
+    }
+    for table, rows in tables.items():
+        delta_io.write_table(spark.createDataFrame(rows_of(table, *rows), table.spark()), lake, table)
+    return lake

@@ -1,0 +1,73 @@
+"""Whole lives of documents, and what is said of one that does not exist."""
+
+from __future__ import annotations
+
+import pytest
+
+from schemas.errors import UsageError
+from spark_jobs.explain import aligned, explain_document
+
+pytestmark = pytest.mark.spark
+
+ONE, NEAR, FAILED, FRENCH = (f"{number:032x}" for number in (1, 3, 6, 7))
+
+
+def fields(life: str) -> dict[str, str]:
+    """Names to their first values."""
+    return {line[:12].strip(): line[12:].strip() for line in reversed(life.splitlines()) if line[:12].strip()}
+
+
+def test_a_kept_document_leads_from_its_record_to_its_tokens(spark, small_lake):
+    life = explain_document(spark, small_lake, ONE)
+    told = fields(life)
+    assert told["record"] == "a.warc.gz at byte 1000, response without an id"
+    assert told["language"] == "en (0.900)"
+    assert told["decision"] == "kept under policy english-web, weight 1"
+    assert told["tokens"] == "100 of source web, by tokenizer fedcba987654"
+    assert "document 2 of 2 in the first epoch, from token 10 (shuffle key 7)" in life
+    assert "1 exact duplicate\n" in life
+    assert "1 near duplicate\n" in life
+
+
+def test_a_rejected_document_names_every_rule_and_marks_the_signals_that_break_them(spark, small_lake):
+    life = explain_document(spark, small_lake, FRENCH)
+    assert [line.split() for line in life.splitlines()[-2:]] == [["rejected", "by", "language.en"], ["gopher_quality.word_count"]]
+    broken = [line.split() for line in life.splitlines() if "BREAKS" in line]
+    assert broken == [["gopher_quality.word_count", "49", "BREAKS", "gopher_quality.word_count:", "at", "least", "50", "and", "at", "most", "100000"]]
+
+
+def test_a_duplicate_names_what_it_repeats(spark, small_lake):
+    told = fields(explain_document(spark, small_lake, NEAR))
+    assert told["duplicate"] == f"near, similarity 0.875, of http://river.example/one ({ONE}); rule greedy"
+    assert told["cluster"] == f"{ONE}, 2 documents"
+
+
+def test_a_failed_record_says_why(spark, small_lake):
+    told = fields(explain_document(spark, small_lake, FAILED))
+    assert told["extraction"] == "failed: timeout (no answer in 30 s)"
+    assert told["decision"] == "failed under policy english-web"
+    assert "signals" not in told
+
+
+def test_a_url_gives_all_its_captures_in_the_order_of_fetching(spark, small_lake):
+    lives = explain_document(spark, small_lake, "http://river.example/one").split("\n\n")
+    assert [fields(life)["crawl"] for life in lives] == ["c1", "c2"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "near"),
+    [("http://river.example/ones", "http://river.example/one, http"), ("fleuve", "http://fleuve.example/un"), (ONE[:31], f"{'0' * 31}1, {'0' * 31}2")],
+)
+def test_an_unknown_document_is_a_usage_error_with_near_matches(spark, small_lake, asked, near):
+    with pytest.raises(UsageError, match="no such document in ") as raised:
+        explain_document(spark, small_lake, asked)
+    assert f"near: {near}" in str(raised.value)
+
+
+def test_a_document_that_is_like_no_other_has_no_near_matches(spark, small_lake):
+    with pytest.raises(UsageError, match=r"xyz: no such document in \S+$"):
+        explain_document(spark, small_lake, "xyz")
+
+
+def test_control_characters_do_not_reach_the_terminal():
+    assert aligned([("title", "a\x1b[31mb"), ("x", "1\n2")]) == "title  a\ufffd[31mb\nx      1\n       2"

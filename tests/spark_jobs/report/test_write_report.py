@@ -1,0 +1,181 @@
+"""The report on a small lake, read back with an HTML parser."""
+
+from __future__ import annotations
+
+import json
+
+import lxml.html
+import pytest
+
+from schemas.documents import DOCUMENTS
+from schemas.errors import UsageError
+from spark_jobs import delta_io
+from spark_jobs.report import write_report
+
+pytestmark = pytest.mark.spark
+
+
+def read_page(path) -> lxml.html.HtmlElement:
+    return lxml.html.document_fromstring(path.read_text(encoding="utf-8"))
+
+
+def table_rows(page, section: str) -> list[list[str]]:
+    return [[" ".join(cell.text_content().split()) for cell in row.findall("td")] for row in page.get_element_by_id(section).iter("tr") if row.findall("td")]
+
+
+def number(page, element: str) -> int:
+    return int(page.get_element_by_id(element).text.replace(",", ""))
+
+
+@pytest.fixture(scope="module")
+def report_file(spark, small_lake, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    steps = [{"step": s, "loss": 8.0 - s, "learning_rate": 1e-3, "gradient_norm": 1.0, "tokens": 512 * s, "tokens_per_second": 900.0} for s in (1, 2, 3, 4)]
+    repeated = {**steps[1], "loss": 5.5}
+    metrics = "".join(json.dumps(step) + "\n" for step in [*steps[:2], repeated, *steps[2:]]) + '{"step": 5, "lo'
+    (folder / "metrics.jsonl").write_text(metrics, encoding="utf-8")
+    write_report(spark, small_lake, folder / "report.html", crawl=None, training=folder)
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def page(report_file):
+    return read_page(report_file)
+
+
+def test_records_are_kept_rejected_or_failed(page):
+    assert [number(page, name) for name in ("records", "kept", "rejected", "failed")] == [8, 2, 5, 1]
+    assert number(page, "token-count") == 110
+    assert not page.xpath("//*[@id='unbalanced']")
+
+
+def test_the_funnel_loses_each_document_once_in_the_policy_s_order(page):
+    assert [row[:3] for row in table_rows(page, "funnel")] == [
+        ["records in", "", "8"],
+        ["failed to extract", "1", "7"],
+        ["no page with text", "1", "6"],
+        ["language", "1", "5"],
+        ["gopher_quality", "1", "4"],
+        ["duplicate", "2", "2"],
+    ]
+
+
+def test_a_rule_counts_all_that_it_rejects_and_what_it_alone_rejects(page):
+    assert [row[:2] + row[3:4] for row in table_rows(page, "rules")] == [
+        ["gopher_quality.word_count", "2", "0"],
+        ["duplicate.exact", "1", "1"],
+        ["duplicate.near", "1", "1"],
+        ["extract.not_html", "1", "1"],
+        ["fineweb.list_ratio", "1", "0"],
+        ["language.en", "1", "0"],
+    ]
+
+
+def test_records_without_text_are_listed_by_reason(page):
+    assert table_rows(page, "extraction") == [["failed", "timeout", "1", "no answer in 30 s"], ["skipped", "not_html", "1", "image/png"]]
+
+
+def test_the_bars_outside_the_limits_are_what_the_rule_rejects(page):
+    outside = {}
+    for card in page.xpath("//*[@id='signals']//*[@data-rule]"):
+        titles = card.xpath(".//*[local-name()='rect'][@class='reject']/*[local-name()='title']/text()")
+        outside[card.get("data-rule")] = sum(int(title.rpartition(": ")[2]) for title in titles)
+    assert {rule: count for rule, count in outside.items() if count} == {"gopher_quality.word_count": 2, "fineweb.list_ratio": 1}
+    assert len(outside) == 28  # every rule of the policy of the newest selection
+
+
+def test_duplicates_are_shown_with_the_page_that_was_kept(page):
+    assert [number(page, "exact-duplicates"), number(page, "near-duplicates")] == [1, 1]
+    assert [row[0:3] for row in table_rows(page, "pairs")] == [["0.875", "http://river.example/two", "http://river.example/one"]]
+    assert page.get_element_by_id("similarities").xpath(".//*[local-name()='title']/text()") == ["0.86 to 0.88: 1"]
+
+
+def test_languages_and_domains_are_those_of_documents_with_text(page):
+    assert [row[:3] for row in table_rows(page, "languages")] == [
+        ["en", "5", "2"],
+        ["fr", "1", "0"],
+        ["river.example", "4", "2"],
+        ["evil.example", "1", "0"],
+        ["fleuve.example", "1", "0"],
+    ]
+
+
+def test_a_rejected_sample_shows_the_value_that_breaks_the_rule(page):
+    samples = page.get_element_by_id("samples").xpath(".//details[@data-rule='gopher_quality.word_count']//article")
+    shown = [" ".join(sample.xpath("string(.//p[@class='against'])").split()) for sample in samples]
+    assert shown == [
+        "gopher_quality.word_count 10 allowed at least 50 and at most 100000",
+        "gopher_quality.word_count 49 allowed at least 50 and at most 100000",
+    ]
+
+
+def test_a_long_text_is_cut_and_a_short_one_is_not(page):
+    kept = page.get_element_by_id("samples").xpath("./article//blockquote/text()")
+    assert [len(text) for text in kept] == [301, len("A later page about the river.")]
+
+
+def test_hostile_pages_stay_text(page):
+    assert not list(page.iter("script", "img", "iframe", "object", "embed", "link", "form"))
+    shown = page.get_element_by_id("samples").text_content()
+    assert "<script>alert('title')</script>" in shown
+    assert '</blockquote></article><img src=http://evil.example/x.png onerror=alert(1)> & "quoted" \ufffd\ufffd text' in shown
+    assert not [name for element in page.iter() for name in element.attrib if name.startswith("on")]
+
+
+def test_the_page_loads_nothing(report_file, page):
+    references = [
+        value for element in page.iter() for name, value in element.attrib.items() if name.rpartition(":")[2] in ("src", "href", "srcset", "data", "action")
+    ]
+    assert references
+    assert all(value.startswith("#") for value in references)
+    style = page.xpath("string(//style)")
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "default-src 'none'" in report_file.read_text(encoding="utf-8")
+
+
+def test_a_loss_curve_forgets_what_a_restart_repeated_and_a_kill_cut_short(page):
+    assert [page.get_element_by_id(name).text for name in ("first-loss", "last-loss")] == ["7.000", "4.000"]
+    curve = page.get_element_by_id("training").xpath(".//*[local-name()='polyline']/@points")
+    assert len(curve) == 4
+    assert len(curve[0].split()) == 4
+
+
+def test_the_newest_run_of_each_stage_is_listed(page):
+    assert [row[:4] for row in table_rows(page, "runs")] == [
+        ["extract_text", "2026-06-01 12:01:00", "1 min 1 s", "8"],
+        ["select_corpus", "2026-06-01 12:03:00", "5.0 s", "8"],
+    ]
+    assert "lid.ftz 555555555555" in page.get_element_by_id("runs").text_content()
+
+
+def test_a_report_on_one_crawl_leaves_the_others_out(spark, small_lake, tmp_path):
+    write_report(spark, small_lake, tmp_path / "report.html", crawl="c2", training=None)
+    page = read_page(tmp_path / "report.html")
+    assert [number(page, name) for name in ("records", "kept", "rejected", "failed", "token-count")] == [1, 1, 0, 0, 10]
+    assert [p.text for p in page.get_element_by_id("training").xpath(".//p")] == ["No training run is part of this report."]
+
+
+def test_a_lake_of_one_empty_table_has_a_report_of_empty_sections(spark, tmp_path):
+    delta_io.write_table(spark.createDataFrame([], DOCUMENTS.spark()), str(tmp_path / "lake"), DOCUMENTS)
+    (tmp_path / "metrics.jsonl").touch()
+    write_report(spark, str(tmp_path / "lake"), tmp_path / "report.html", crawl=None, training=tmp_path)
+    page = read_page(tmp_path / "report.html")
+    empty = {section.get("id") for section in page.xpath("//section") if section.xpath(".//p[@class='empty']")}
+    assert empty == {section.get("id") for section in page.xpath("//section")}
+    assert number(page, "records") == 0
+
+
+@pytest.mark.parametrize(
+    ("crawl", "training", "complaint"),
+    [("c3", False, "--crawl c3: the lake .* has no record of that crawl"), (None, True, "no metrics.jsonl there")],
+)
+def test_a_report_on_what_is_not_there_is_a_usage_error(spark, small_lake, tmp_path, crawl, training, complaint):
+    with pytest.raises(UsageError, match=complaint):
+        write_report(spark, small_lake, tmp_path / "report.html", crawl=crawl, training=tmp_path if training else None)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_folder_without_a_lake_is_a_usage_error(spark, tmp_path):
+    with pytest.raises(UsageError, match="no table of a lake is there"):
+        write_report(spark, str(tmp_path), tmp_path / "report.html", crawl=None, training=None)
