@@ -1,7 +1,8 @@
-"""Connected components of a graph of ids, by alternating large-star and small-star (Kiveris et al. 2014, "Connected Components in MapReduce and Beyond", section 3).
+"""Connected components of a graph of ids, by alternating large-star and small-star.
 
-Every edge is a row (larger, smaller). Both operations keep the components and bring each node nearer to the smallest of its component; when
-neither changes an edge, every node points at it. A graph small enough for one task is finished there, which spares the rounds.
+Kiveris et al. 2014, "Connected Components in MapReduce and Beyond", section 3. Every edge is a row (larger, smaller). Both operations keep the components and
+bring each node nearer to the smallest of its component; when neither changes an edge, every node points at it. A graph small enough for one task is
+finished there, which spares the rounds.
 """
 
 from __future__ import annotations

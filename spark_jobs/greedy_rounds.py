@@ -3,11 +3,12 @@
 The rule, as one process would run it: take documents by priority; remove one exactly if it is similar to one of the comparators in its buckets, which are
 the first `representatives` documents of a bucket that were kept; else keep it.
 
-In a round, the next few members of each bucket that are not removed become *leaders*, and every undecided later member is compared with them. There are at most
-`representatives` leaders in a bucket at a time, and they are the first members not removed, so each one that is kept in the end is a comparator by the rule. The leaders
-of a round double, since a cluster of likenesses is gone after the first ones and what is left is mostly unlike. A document is removed once an earlier similar one is kept; it
-is kept once it was compared with all that the rule asks for, and those similar to it are removed. The earliest undecided document either is
-decided or brings a new leader, so every round makes progress (compare Blelloch et al. 2012, arXiv:1202.3205, on greedy maximal independent sets in rounds).
+In a round, the next few members of each bucket that are not removed become *leaders*, and every undecided later member is compared with them. A bucket has at
+most `representatives` leaders at a time, and they are its first members that are not removed, so each that is kept in the end is a comparator by the rule.
+The leaders of a round double: a cluster of likenesses is gone after the first ones, and what is left is mostly unlike. A document is removed once an earlier
+similar one is kept. It is kept once it was compared with all that the rule asks for and the earlier ones similar to it are removed. The earliest undecided
+document either is decided or brings a new leader, so every round makes progress (compare Blelloch et al. 2012, arXiv:1202.3205, on greedy maximal
+independent sets in rounds).
 
 Rows are numbers: `members` (band, band_key, position, size), where position orders documents by priority and size counts shingles; only the
 verification of a pair joins the shingles.
@@ -38,12 +39,12 @@ class GreedyRule:
 def decide_greedily(members: DataFrame, shingles: DataFrame, rule: GreedyRule) -> tuple[DataFrame, DataFrame]:
     """(position, kept) for every member, and the similar pairs (earlier, later, similarity) that were met on the way.
 
-    `shingles` has columns position and shingles.
+    `shingles` has columns position and shingles. Both inputs are read in every round, so they should be cheap to read.
     """
     spark = members.sparkSession
     similar = spark.createDataFrame([], "earlier long, later long, similarity double")
     decided = spark.createDataFrame([], "position long, kept boolean")
-    current = members.withColumns({"leader": F.lit(False), "kept": F.lit(False)}).checkpoint()
+    current = members.withColumns({"leader": F.lit(False), "kept": F.lit(False)})
     leaders = rule.first_leaders
     while undecided := count_undecided(current):
         ranked = rank_members(current, leaders, rule.representatives)
@@ -173,8 +174,8 @@ def count_undecided(members: DataFrame) -> int:
 def representatives(members: DataFrame, decided: DataFrame, similar: DataFrame, shingles: DataFrame, rule: GreedyRule) -> DataFrame:
     """(later, earlier, similarity) for each removed document: the first comparator by priority that it is similar to.
 
-    A document is removed by the first kept likeness that a round brings; an earlier one may lead in another bucket later. The few comparators before the one that was
-    found are compared here, so that the evidence does not depend on the rounds.
+    A document is removed by the first kept likeness that a round brings; an earlier one may lead in another bucket later. The few comparators before
+    the one that was found are compared here, so that the evidence does not depend on the rounds.
     """
     kept_ones = decided.where("kept").select(F.col("position").alias("earlier"))
     met = similar.join(kept_ones, "earlier", "left_semi")

@@ -1,4 +1,6 @@
-"""The bands of every signature: two documents become candidates when all the values of one band agree (Leskovec et al., Mining of Massive Datasets, section 3.4).
+"""The bands of every signature: two documents become candidates when all the values of one band agree.
+
+Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, section 3.4.
 
 A document of similarity s to another meets it in some band with probability 1 - (1 - s^rows)^bands; `corpus recall` prints the curve.
 """
