@@ -21,16 +21,26 @@ _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u
 """Thai, Lao, Burmese, Khmer, kana and Han: written without spaces between words."""
 
 
-def comparable_words(text: str) -> list[str]:
-    """Words as they are compared: lower case, without accents, every number `0`, no punctuation.
+_ASCII_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+_ASCII_WORDS = bytes(code if code < 128 and chr(code).isalnum() else ord(" ") for code in range(256))
+
+
+def comparable_words(text: str) -> list[bytes]:
+    """Words as they are compared, in UTF-8: lower case, without accents, every number `0`, no punctuation.
 
     The normalisation of FineWeb's deduplication (Penedo et al. 2024, arXiv:2406.17557, section 3.4), except that a character of a script without spaces is a
     word of its own here, so that such texts can be compared too.
     """
     lowered = text.lower()
     if not lowered.isascii():
-        lowered = _marks().sub("", unicodedata.normalize("NFD", lowered))
-    return _words().findall(_numbers().sub("0", lowered))
+        lowered = _typography().sub(" ", lowered)
+    if lowered.isascii():
+        # The same steps as below on bytes, several times as fast; most English pages come this way.
+        zeros = lowered.encode("ascii").translate(_ASCII_DIGITS)
+        return _ascii_numbers().sub(b"0", zeros).translate(_ASCII_WORDS).split()
+    plain = _marks().sub("", unicodedata.normalize("NFD", lowered))
+    words = _words().findall(_numbers().sub("0", plain))
+    return " ".join(words).encode().split()
 
 
 def shingle_hashes(text: str, words_each: int) -> npt.NDArray[np.int32]:
@@ -42,8 +52,7 @@ def shingle_hashes(text: str, words_each: int) -> npt.NDArray[np.int32]:
     count = len(words) - words_each + 1
     if count < 1:
         return np.empty(0, dtype=np.int32)
-    encoded = " ".join(words).encode("utf-8", "surrogatepass").split(b" ")
-    hashes = np.fromiter(map(xxhash.xxh64_intdigest, encoded), dtype=np.uint64, count=len(words))
+    hashes = np.fromiter(map(xxhash.xxh64_intdigest, words), dtype=np.uint64, count=len(words))
     combined = hashes[:count].copy()
     for place in range(1, words_each):
         combined *= _COMBINE
@@ -62,8 +71,19 @@ def _marks() -> re.Pattern[str]:
 
 
 @cache
+def _typography() -> re.Pattern[str]:
+    """Quotation marks, dashes and spaces that are not ASCII: separators on either way, often the only such characters of a page."""
+    return re.compile("[\u00a0\u00ab\u00b7\u00bb\u2010-\u205e]+")
+
+
+@cache
+def _ascii_numbers() -> re.Pattern[bytes]:
+    return re.compile(rb"0+(?:[.,']0+)*")
+
+
+@cache
 def _numbers() -> re.Pattern[str]:
-    return re.compile(r"\d+(?:[.,'\u2019\u00a0\u202f]\d+)*")
+    return re.compile(r"\d+(?:[.,']\d+)*")
 
 
 @cache
