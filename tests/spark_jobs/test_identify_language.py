@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from schemas.documents import DOCUMENTS
+from schemas.errors import UsageError
 from spark_jobs.identify_language import Config, add_language, identify_batch, language_models
 from spark_jobs.text.fasttext_model import bundled_language_model, can_train, load_model
 
@@ -71,8 +72,10 @@ def test_the_model_is_read_once_and_recorded_by_its_hash():
 
 
 def test_a_missing_model_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nothing\.ftz: no such fastText model"):
-        load_model(str(tmp_path / "nothing.ftz"))
+    missing = tmp_path / "nothing.ftz"
+    for use in (lambda: load_model(str(missing)), lambda: language_models(Config(model=missing))):
+        with pytest.raises(UsageError, match=r"nothing\.ftz: no such fastText model"):
+            use()
 
 
 def test_the_installed_fasttext_is_the_build_that_trains():
