@@ -14,7 +14,8 @@ import typer
 import yaml
 
 from schemas.configuration import UsageError
-from schemas.exit_codes import DONE, FAILED, NOTHING_TO_DO, USAGE
+from schemas.contract import ContractError
+from schemas.exit_codes import CONTRACT_BROKEN, DONE, FAILED, NOTHING_TO_DO, USAGE
 from schemas.logs import configure_logs
 from training.commit import newest_commit, read_commit
 from training.config import SampleConfig, load_recipe
@@ -95,17 +96,30 @@ def doctor() -> None:
         print(line)
 
 
+COMMAND_LINE_ERROR = typer.BadParameter.__mro__[2]
+"""ClickException: of click, or of the copy of it that newer versions of typer carry."""
+
+
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point; ends the process with one of the codes in `schemas.exit_codes`, after one line on standard error where the request was wrong."""
+    """Entry point; ends the process with one of the codes in `schemas.exit_codes`, after one line on standard error where something was wrong."""
     configure_logs()
     try:
-        app(args=arguments, standalone_mode=True)
-    except NothingToTrainOn as error:
-        _say(str(error))
-        sys.exit(NOTHING_TO_DO)
-    except UsageError as error:
-        _say(str(error))
+        sys.exit(app(args=arguments, prog_name="pretrain", standalone_mode=False))
+    except (UsageError, ContractError) as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.exit(exit_code(error))
+    except COMMAND_LINE_ERROR as error:
+        print(f"error: {error.format_message()}", file=sys.stderr, flush=True)  # type: ignore[attr-defined]
         sys.exit(USAGE)
+
+
+def exit_code(error: Exception) -> int:
+    """What an error tells the shell."""
+    if isinstance(error, NothingToTrainOn):
+        return NOTHING_TO_DO
+    if isinstance(error, ContractError):
+        return CONTRACT_BROKEN
+    return USAGE if isinstance(error, UsageError) else FAILED
 
 
 def _run_as_rank(recipe: str, lake: str, out: Path, place: Placement, settings: tuple[str, ...]) -> int:
@@ -123,9 +137,9 @@ def _run_as_rank(recipe: str, lake: str, out: Path, place: Placement, settings: 
         from training.loop import StopRequest, run_rank
 
         return run_rank(job, place, device, StopRequest())
-    except UsageError as error:
+    except (UsageError, ContractError) as error:
         report_failure(place, str(error))
-        return NOTHING_TO_DO if isinstance(error, NothingToTrainOn) else USAGE
+        return exit_code(error)
     except Exception as error:
         trace = out / "failures" / f"rank-{place.rank}.txt"
         trace.parent.mkdir(parents=True, exist_ok=True)
@@ -164,7 +178,3 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore")
     for name in ("megatron", "torch.distributed", "absl"):
         logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def _say(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr, flush=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from schemas.configuration import Config, UsageError, load_config
 
@@ -51,16 +51,6 @@ class ModelConfig(Config):
     vocabulary_multiple: int = Field(default=128, ge=1)
     """The vocabulary is padded to a multiple of this, so that any tensor-parallel size divides it."""
 
-    @model_validator(mode="after")
-    def _shapes_fit(self) -> ModelConfig:
-        if self.hidden % self.heads:
-            raise ValueError(f"heads: {self.heads} does not divide hidden {self.hidden}")
-        if (self.hidden // self.heads) % 2:
-            raise ValueError(f"heads: a head of {self.hidden // self.heads} dimensions is odd, and rotary positions turn pairs of them")
-        if self.heads % self.query_groups:
-            raise ValueError(f"query_groups: {self.query_groups} does not divide heads {self.heads}")
-        return self
-
     def padded_vocabulary(self, vocabulary_size: int) -> int:
         return -(-vocabulary_size // self.vocabulary_multiple) * self.vocabulary_multiple
 
@@ -84,12 +74,6 @@ class ParallelConfig(Config):
     """Whether the tensor-parallel ranks also share the sequence in norms and residuals."""
     timeout_seconds: float = Field(default=600.0, gt=0)
     """How long a rank waits for another one before it gives up."""
-
-    @model_validator(mode="after")
-    def _sequence_parallel_needs_tensor(self) -> ParallelConfig:
-        if self.sequence_parallel and self.tensor == 1:
-            raise ValueError("sequence_parallel: needs tensor > 1")
-        return self
 
 
 class BatchConfig(Config):
@@ -181,21 +165,6 @@ class TrainingConfig(Config):
     seed: int = Field(default=0, ge=0)
     """Draws the initial weights."""
 
-    @model_validator(mode="after")
-    def _sizes_fit(self) -> TrainingConfig:
-        if self.batch.tokens % self.data.sequence_length:
-            raise ValueError(f"batch.tokens: {self.batch.tokens} is no multiple of data.sequence_length {self.data.sequence_length}")
-        if self.data.sequence_length % self.parallel.tensor and self.parallel.sequence_parallel:
-            raise ValueError(f"parallel.tensor: {self.parallel.tensor} does not divide data.sequence_length, as sequence_parallel needs")
-        for name, size in (("heads", self.model.heads), ("query_groups", self.model.query_groups), ("ffn", self.model.ffn)):
-            if size % self.parallel.tensor:
-                raise ValueError(f"parallel.tensor: {self.parallel.tensor} does not divide model.{name} {size}")
-        if self.model.vocabulary_multiple % self.parallel.tensor:
-            raise ValueError(f"parallel.tensor: {self.parallel.tensor} does not divide model.vocabulary_multiple {self.model.vocabulary_multiple}")
-        if self.model.layers % self.parallel.pipeline:
-            raise ValueError(f"parallel.pipeline: {self.parallel.pipeline} does not divide model.layers {self.model.layers}")
-        return self
-
     @property
     def batch_sequences(self) -> int:
         """Sequences of one global batch."""
@@ -213,6 +182,29 @@ class TrainingConfig(Config):
                 f"{replicas} data-parallel ranks x batch.micro_sequences {self.batch.micro_sequences}"
             )
         return replicas
+
+
+def require_fit(config: TrainingConfig) -> None:
+    """Refuse sizes that do not go together; the message names the key to change."""
+    model, parallel = config.model, config.parallel
+    sizes = {"heads": model.heads, "query_groups": model.query_groups, "ffn": model.ffn, "vocabulary_multiple": model.vocabulary_multiple}
+    for name, size in sizes.items():
+        if size % parallel.tensor:
+            raise UsageError(f"parallel.tensor: {parallel.tensor} does not divide model.{name} {size}")
+    if model.layers % parallel.pipeline:
+        raise UsageError(f"parallel.pipeline: {parallel.pipeline} does not divide model.layers {model.layers}")
+    if parallel.sequence_parallel and parallel.tensor == 1:
+        raise UsageError("parallel.sequence_parallel: needs parallel.tensor > 1")
+    if parallel.sequence_parallel and config.data.sequence_length % parallel.tensor:
+        raise UsageError(f"parallel.sequence_parallel: parallel.tensor {parallel.tensor} does not divide data.sequence_length {config.data.sequence_length}")
+    if model.hidden % model.heads:
+        raise UsageError(f"model.heads: {model.heads} does not divide model.hidden {model.hidden}")
+    if (model.hidden // model.heads) % 2:
+        raise UsageError(f"model.heads: {model.heads} leave heads of {model.hidden // model.heads} dimensions, and rotary positions turn pairs of them")
+    if model.heads % model.query_groups:
+        raise UsageError(f"model.query_groups: {model.query_groups} does not divide model.heads {model.heads}")
+    if config.batch.tokens % config.data.sequence_length:
+        raise UsageError(f"batch.tokens: {config.batch.tokens} is no multiple of data.sequence_length {config.data.sequence_length}")
 
 
 def load_recipe(recipe: str, settings: tuple[str, ...] = ()) -> TrainingConfig:

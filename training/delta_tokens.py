@@ -24,7 +24,7 @@ from deltalake.fs import DeltaStorageHandler
 from pyarrow.fs import FileSystem, PyFileSystem
 
 from schemas.configuration import UsageError
-from schemas.contract import Table
+from schemas.contract import ContractError, Table
 from schemas.tokens import TOKENIZERS, TOKENS
 
 UNREADABLE_FEATURES = {
@@ -162,7 +162,7 @@ class SourceReader:
             with pq.ParquetFile(path, filesystem=self._files) as file:
                 tokens = token_array(file.read_row_group(index, columns=["tokens"])["tokens"], self._type)
             if len(tokens) != self._starts[group + 1] - self._starts[group]:
-                raise UsageError(f"{path}: row group {index} holds {len(tokens)} tokens where n_tokens says otherwise; run tokenize_corpus again")
+                raise ContractError(f"{path}: row group {index} holds {len(tokens)} tokens where n_tokens says otherwise; run tokenize_corpus again")
             self._open[group] = tokens
         self._open.move_to_end(group)
         return self._open[group]

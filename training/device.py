@@ -49,7 +49,8 @@ def _let_cuda_mean_cpu() -> None:
     # Silent otherwise: without a driver the real ones queue the call for ever, and seeds and saved states have no effect.
     # Not torch.manual_seed, which calls torch.cuda.manual_seed again.
     cuda.manual_seed = torch.default_generator.manual_seed
-    cuda.get_rng_state = lambda device=None: torch.get_rng_state()
+    # Under both of its names: sequence parallelism asks for the second.
+    cuda.get_rng_state = cuda.random.get_rng_state = lambda device=None: torch.get_rng_state()
     cuda.set_rng_state = lambda state, device=None: torch.set_rng_state(state)
 
     # megatron-core's fusions are torch.compile, which would start a C++ compiler.

@@ -26,8 +26,8 @@ LAYER = "decoder.layers."
 QKV = LAYER + "self_attention.linear_qkv.weight"
 GATE_UP = LAYER + "mlp.linear_fc1.weight"
 SAME_SHAPE = {
-    LAYER + "input_layernorm.weight": "input_layernorm.weight",
-    LAYER + "pre_mlp_layernorm.weight": "post_attention_layernorm.weight",
+    LAYER + "self_attention.linear_qkv.layer_norm_weight": "input_layernorm.weight",
+    LAYER + "mlp.linear_fc1.layer_norm_weight": "post_attention_layernorm.weight",
     LAYER + "self_attention.linear_proj.weight": "self_attn.o_proj.weight",
     LAYER + "mlp.linear_fc2.weight": "mlp.down_proj.weight",
 }
@@ -40,6 +40,7 @@ def export(checkpoint: Path, out: Path) -> Path:
     weights = llama_weights(load_whole(checkpoint, config.model), config.model)
     out.mkdir(parents=True, exist_ok=True)
     save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
+    (out / "model.safetensors").chmod(0o644)
     dtype = str(weights["model.norm.weight"].dtype).removeprefix("torch.")
     _write_json(out / "config.json", llama_config(config, commit, dtype))
     _write_json(out / "generation_config.json", {"bos_token_id": commit.end_of_document_id, "eos_token_id": commit.end_of_document_id, "do_sample": True})

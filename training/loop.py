@@ -52,9 +52,7 @@ def run_rank(job: Job, place: Placement, device: torch.device, stop: StopRequest
     """Train to the end, or until a rank is asked to stop; returns the exit code."""
     started_at, started = datetime.now(UTC), time.monotonic()
     config = job.config
-    mesh = parallel.join(
-        config.parallel, device, rank=place.rank, world_size=place.world_size, rendezvous=place.rendezvous, seed=config.seed
-    )
+    mesh = parallel.join(config.parallel, device, rank=place.rank, world_size=place.world_size, rendezvous=place.rendezvous, seed=config.seed)
     _require_agreement(job)
     finished = _train(job, mesh, device, stop)
     parallel.leave()
@@ -153,9 +151,7 @@ def _finish(job: Job, device: torch.device, started_at: datetime, started: float
     samples = write_samples(folder, job.config.sample, device)
     counts = {"steps": len(steps), "tokens": steps[-1].tokens, "first_loss": steps[0].loss, "last_loss": steps[-1].loss}
     seconds = time.monotonic() - started
-    record_run(
-        job.lake, run_id=uuid.uuid4().hex, config=job.config, table=job.table, out=str(job.out), counts=counts, started_at=started_at, seconds=seconds
-    )
+    record_run(job.lake, run_id=uuid.uuid4().hex, config=job.config, table=job.table, out=str(job.out), counts=counts, started_at=started_at, seconds=seconds)
     summary = {**counts, "checkpoint": str(folder), "metrics": str(job.out / "metrics.jsonl"), "samples": samples, "seconds": seconds}
     part = job.out / f"{SUMMARY}.part"
     part.write_text(json.dumps(summary, indent=1, ensure_ascii=False), encoding="utf-8")

@@ -53,7 +53,15 @@ class CausalAttention(MegatronModule):
 
 
 def build_model(
-    config: ModelConfig, parallel: ParallelConfig, mesh: Mesh, device: torch.device, *, vocabulary_size: int, sequence_length: int, dtype: torch.dtype, seed: int
+    config: ModelConfig,
+    parallel: ParallelConfig,
+    mesh: Mesh,
+    device: torch.device,
+    *,
+    vocabulary_size: int,
+    sequence_length: int,
+    dtype: torch.dtype,
+    seed: int,
 ) -> tuple[GPTModel, TransformerConfig]:
     """This rank's part of the model with its initial weights, which are the same for every layout."""
     transformer = _transformer_config(config, parallel, device, dtype)

@@ -49,9 +49,7 @@ def join(config: ParallelConfig, device: torch.device, *, rank: int, world_size:
     timeout = timedelta(seconds=config.timeout_seconds)
     backend = "nccl" if device.type == "cuda" else "gloo"
     method = f"file://{rendezvous}" if rendezvous else "env://"
-    dist.init_process_group(
-        backend, init_method=method, rank=rank, world_size=world_size, timeout=timeout, device_id=device if device.type == "cuda" else None
-    )
+    dist.init_process_group(backend, init_method=method, rank=rank, world_size=world_size, timeout=timeout, device_id=device if device.type == "cuda" else None)
     return _form_groups(config, device, seed)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from schemas.configuration import UsageError
 from training.commit import Commit, newest_commit, require_same_run
-from training.config import DataConfig, TrainingConfig
+from training.config import DataConfig, TrainingConfig, require_fit
 from training.delta_tokens import NothingToTrainOn, TokenTable, open_tokens
 from training.plan import Plan, Source
 
@@ -49,6 +49,7 @@ class Job:
 
 def prepare(config: TrainingConfig, lake: str, out: Path, world_size: int) -> Job:
     """Check a run against its lake, its ranks and its folder; `UsageError` says in one line what does not fit."""
+    require_fit(config)
     data_parallel = config.data_parallel(world_size)
     resume = newest_commit(out)
     version = config.data.tokens_version

@@ -64,8 +64,9 @@ def _forward(micro_batches: Iterator[torch.Tensor], model: Any) -> tuple[torch.T
 
 
 def _sum_of_losses(losses: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
-    total = losses.float().sum()
-    return total, torch.tensor(losses.numel(), dtype=torch.int, device=losses.device), {"sum": total.detach()}
+    tokens = torch.tensor(losses.numel(), dtype=torch.int, device=losses.device)
+    # What is reported is summed in float64, so that it does not depend on how the batch was cut.
+    return losses.float().sum(), tokens, {"sum": losses.detach().double().sum()}
 
 
 def _on_device(sequences: np.ndarray, device: torch.device) -> Iterator[torch.Tensor]:
