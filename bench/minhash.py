@@ -59,7 +59,7 @@ def from_strings(texts: list[str]) -> list[np.ndarray]:
     shingles = []
     for text in texts:
         words = comparable_words(text)
-        shingles.append({" ".join(words[start : start + WORDS_PER_SHINGLE]).encode() for start in range(len(words) - WORDS_PER_SHINGLE + 1)})
+        shingles.append({b" ".join(words[start : start + WORDS_PER_SHINGLE]) for start in range(len(words) - WORDS_PER_SHINGLE + 1)})
     sketches = MinHash.bulk(shingles, num_perm=HASHES, seed=SEED, scheme="affine32", hashfunc=xxhash.xxh32_intdigest)
     return [sketch.hashvalues for sketch in sketches]
 

@@ -18,7 +18,7 @@ RULE = "equal text_hash, version 1"
 class Config(configuration.Config):
     """Which of several equal documents stays."""
 
-    quality: str = "word_count"
+    quality: str = "gopher_quality_word_count"
     """Signal whose highest value wins among documents of one crawl."""
 
 

@@ -33,7 +33,7 @@ class Config(configuration.Config):
     """`greedy`: removed if verified similar to a kept document before it; `components`: all but the first of each component of shared buckets."""
     threshold: float = Field(default=0.7, gt=0, le=1)
     """Jaccard similarity of the shingle sets from which `greedy` calls documents similar. Below 0.72, 14 x 8 bands miss many pairs: see `corpus recall`."""
-    quality: str = "word_count"
+    quality: str = "gopher_quality_word_count"
     """Signal whose highest value wins among documents of one crawl."""
     bucket_representatives: int = Field(default=64, ge=1)
     """Kept documents of a bucket that its later members are compared with; bounds the work of hot buckets, and belongs to the rule."""
