@@ -104,6 +104,8 @@ def _packages(config: SiteConfig) -> list[_Package]:
     found, pages = [], 0
     distributions = {dist.name: dist for dist in importlib.metadata.distributions() if dist.name}
     for name in sorted(distributions, key=str.lower):
+        if pages >= config.max_pages:
+            break
         package = _package(distributions[name], config, config.max_pages - pages)
         pages += sum(map(len, package.modules.values()))
         if package.modules or package.read_me:
