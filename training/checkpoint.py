@@ -24,7 +24,7 @@ from megatron.core.models.gpt import GPTModel
 from megatron.core.optimizer import MegatronOptimizer
 from megatron.core.tensor_parallel import get_cuda_rng_tracker
 
-from training.commit import COMMITTED, TOKENIZER, Commit, committed, folder_of
+from training.commit import COMMITTED, TOKENIZER, Commit, checkpoints_of, committed, folder_of
 from training.optimizer import inner_optimizers
 from training.parallel import Mesh, checkpoint_metadata
 
@@ -114,10 +114,15 @@ def _flush_to_disk(path: Path) -> None:
 
 
 def _retain(out: Path, keep: int) -> None:
-    for folder in committed(out)[:-keep]:
+    folders = committed(out)
+    for folder in folders[:-keep]:
         # The marker first: what is half removed must not look whole.
         (folder / COMMITTED).unlink()
         shutil.rmtree(folder)
+    for folder in checkpoints_of(out).iterdir():
+        # Left by a process that was killed before it could commit.
+        if folder.name < folders[-1].name and folder not in folders:
+            shutil.rmtree(folder)
 
 
 def _rng_object(mesh: Mesh) -> ShardedObject:
