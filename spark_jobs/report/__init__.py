@@ -29,10 +29,10 @@ def write_report(spark: SparkSession, lake: str, out: Path, *, crawl: str | None
     """
     curve = read_curve(training) if training is not None else None
     tables = open_tables(spark, lake, crawl)
-    outcomes = gather_outcomes(tables)
+    policy, is_default = selecting_policy(tables)
+    outcomes = gather_outcomes(tables, policy)
     if crawl is not None and outcomes.records == 0:
         raise UsageError(f"--crawl {crawl}: the lake {lake} has no record of that crawl")
-    policy, is_default = selecting_policy(tables)
     page = render(
         lake=lake,
         crawl=crawl,

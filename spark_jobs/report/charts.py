@@ -72,7 +72,11 @@ def line(points: Sequence[tuple[float, float]], name: str, *, wide: bool = False
 
 def round_ticks(low: float, high: float, count: int) -> list[float]:
     """About `count` multiples of 1, 2 or 5 times a power of ten that enclose [low, high]; at least two."""
-    span = high - low or abs(high) or 1.0
+    # Values that differ by less are equal to the eye, and ticks between them soon equal in floating point.
+    size = max(abs(low), abs(high))
+    if size < 1e-100:
+        size = 1.0
+    span = high - low if high - low > 1e-6 * size else size
     power = 10.0 ** math.floor(math.log10(span / count))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= span / count)
     begin, end = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

@@ -58,7 +58,7 @@ def selecting_policy(tables: Tables) -> tuple[Policy, bool]:
     """The policy of the newest selection; where none has run, every signal's default limits, and True."""
     newest = newest_by_stage(tables.runs.where(F.col("stage") == "select_corpus")).select("newest.config").first()
     if newest is None:
-        return Policy(name="defaults", rules=tuple(signal.key for signal in SIGNALS if signal.default is not None)), True  # type: ignore[arg-type]
+        return Policy(name="defaults", rules=tuple(signal.key for signal in SIGNALS if signal.default is not None)), True
     return select_corpus.Config.model_validate_json(newest["config"]).policy, False
 
 

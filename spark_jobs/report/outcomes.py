@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from spark_jobs.policy import Policy
 from spark_jobs.report.tables import Tables
 
 LANGUAGES_SHOWN = 12
@@ -68,7 +69,7 @@ class Outcomes:
     domains: tuple[Share, ...]
 
 
-def gather_outcomes(tables: Tables) -> Outcomes:
+def gather_outcomes(tables: Tables, policy: Policy) -> Outcomes:
     reasons = extraction_reasons(tables)
     extracted = sum(reason.records for reason in reasons if reason.status == "extracted")
     records = sum(reason.records for reason in reasons)
@@ -82,7 +83,7 @@ def gather_outcomes(tables: Tables) -> Outcomes:
         rejected=rejected,
         failed=failed,
         undecided=records - kept - rejected - failed,
-        funnel=funnel(records, extracted, failed, rules),
+        funnel=funnel(records, failed, rules, policy),
         rules=rules,
         reasons=tuple(reason for reason in reasons if reason.status != "extracted"),
         languages=shares(tables, F.coalesce("language", F.lit("none found")), LANGUAGES_SHOWN),
@@ -99,18 +100,24 @@ def rule_counts(tables: Tables) -> tuple[RuleCount, ...]:
     return tuple(RuleCount(*row) for row in counted.orderBy(F.col("rejects").desc(), "rule").collect())
 
 
-def funnel(records: int, extracted: int, failed: int, rules: tuple[RuleCount, ...]) -> tuple[Step, ...]:
-    """Losses by family of rules. A document with several rules against it is lost at the first in the policy's order, so the losses add up."""
-    steps = [Step("failed to extract", failed, records - failed)]
-    left = records - failed
-    by_family: dict[str, int] = {}
+def funnel(records: int, failed: int, rules: tuple[RuleCount, ...], policy: Policy) -> tuple[Step, ...]:
+    """Losses by family of rules, in the order in which the policy tries them.
+
+    A document with several rules against it is lost at the first of them, so the losses add up.
+    """
+    lost: dict[str, int] = {}
     for rule in rules:
         family = rule.name.partition(".")[0]
-        by_family[family] = by_family.get(family, 0) + rule.first
-    # Skipped records come first and duplicates last, whatever the order of the families between them.
-    for family in sorted(by_family, key=lambda name: (name == "duplicate", name not in ("extract", "language"), name != "extract")):
-        left -= by_family[family]
-        steps.append(Step("no page with text" if family == "extract" else family, by_family[family], left))
+        lost[family] = lost.get(family, 0) + rule.first
+    in_order = dict.fromkeys(["extract", "language", *(rule.name.partition(".")[0] for rule in policy.rules)])
+    # Rules of an older policy, which rows of another crawl may name, come before the duplicates, which every policy looks at last.
+    families = [*in_order, *sorted(lost.keys() - in_order.keys() - {"duplicate"}), "duplicate"]
+    left = records - failed
+    steps = [Step("failed to extract", failed, left)]
+    for family in families:
+        if family in lost:
+            left -= lost[family]
+            steps.append(Step("no page with text" if family == "extract" else family, lost[family], left))
     return tuple(steps) if records else ()
 
 

@@ -56,6 +56,7 @@ def test_the_funnel_loses_each_document_once_in_the_policy_s_order(page):
         ["no page with text", "1", "6"],
         ["language", "1", "5"],
         ["gopher_quality", "1", "4"],
+        ["fineweb", "0", "4"],
         ["duplicate", "2", "2"],
     ]
 
