@@ -1,13 +1,14 @@
 """The device of this process, and what makes megatron-core run on a machine without a GPU.
 
-megatron-core names CUDA in about two hundred places. Where there is a GPU nothing is changed. Where there is none, the names are made to mean the CPU:
-every monkeypatch of the project is in this file, each with the reason why it is needed.
+megatron-core names CUDA in about two hundred places. Where there is no GPU, the names are made to mean the CPU; where there is one, they are left alone.
+Every monkeypatch of the project is in this file, each with the reason why it is needed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import queue
 from functools import cache
 from typing import Any
 
@@ -24,9 +25,11 @@ def prepare_device(local_rank: int) -> torch.device:
     if torch.cuda.is_available():
         device = torch.device("cuda", local_rank % torch.cuda.device_count())
         torch.cuda.set_device(device)
-        return device
-    _let_cuda_mean_cpu()
-    return CPU
+    else:
+        device = CPU
+        _let_cuda_mean_cpu()
+    _save_in_this_process()
+    return device
 
 
 def set_threads(ranks_on_this_machine: int) -> int:
@@ -34,6 +37,16 @@ def set_threads(ranks_on_this_machine: int) -> int:
     threads = int(os.environ.get("OMP_NUM_THREADS") or max(1, len(os.sched_getaffinity(0)) // ranks_on_this_machine))
     torch.set_num_threads(threads)
     return threads
+
+
+def _save_in_this_process() -> None:
+    """Give megatron-core a plain queue for the results of writing a checkpoint.
+
+    Its own is served by a helper process, which a synchronous save has no use for, takes seconds to start, and outlives a rank that is killed.
+    """
+    from megatron.core.dist_checkpointing.strategies import filesystem_async
+
+    filesystem_async._results_queue = queue.SimpleQueue()
 
 
 def _let_cuda_mean_cpu() -> None:

@@ -1,7 +1,4 @@
-"""One rank: `torchrun -m training.run RECIPE --lake DIR --out DIR`, or the same under srun; without a launcher it is `pretrain run`.
-
-Kept thin: saving a checkpoint starts a helper process that imports this file again.
-"""
+"""One rank: `torchrun -m training.run RECIPE --lake DIR --out DIR`, or the same under srun; without a launcher it is `pretrain run`."""
 
 if __name__ == "__main__":
     import sys

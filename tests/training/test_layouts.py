@@ -7,9 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from training.commit import committed, read_commit
+from training.config import DataConfig
+from training.delta_tokens import open_tokens
+from training.export_hf import export
+from training.loader import BatchReader
 from training.metrics import StepMetrics, read_metrics
+from training.prepare import make_plan
 
 pytestmark = pytest.mark.distributed
 
@@ -121,3 +127,18 @@ def test_a_commit_says_which_layout_wrote_it_and_the_newest_two_stay(runs: Runs)
     folders = committed(runs["adamw", "tensor 2 x pipeline 2"])
     assert [folder.name for folder in folders] == ["step-00000010", "step-00000020"]
     assert read_commit(folders[-1]).layout == "tensor 2 x pipeline 2 x data 1"
+
+
+@pytest.mark.parametrize(("kind", "layout"), [("sgd", "tensor 2 x pipeline 2 with sequence parallelism"), ("adamw", "pipeline 2"), ("sgd", "one rank")])
+def test_transformers_finds_the_loss_of_the_next_step_in_the_exported_model(runs: Runs, lake: Path, tmp_path: Path, kind: str, layout: str) -> None:
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install headwater[eval]")
+    out = runs[kind, layout]
+    export(committed(out)[0], tmp_path)
+    llama = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
+    table = open_tokens(str(lake), None)
+    plan = make_plan(DataConfig(sequence_length=32, shuffle_block=16), 8, table)
+    tokens = torch.from_numpy(BatchReader(plan, table, rank=0, ranks=1, micro_sequences=8).read(10).sequences[0])
+    with torch.no_grad():
+        logits = llama(tokens[:, :-1]).logits
+    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1).double(), tokens[:, 1:].flatten())
+    assert loss.item() == pytest.approx(read_metrics(out)[10].loss, abs=1e-5)
