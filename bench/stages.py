@@ -16,6 +16,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from schemas.configuration import load_config
+from schemas.logs import configure_logs
 from spark_jobs import read_warc
 from spark_jobs.cli import pipeline_file
 from spark_jobs.pipeline import STAGES, PipelineConfig
@@ -67,6 +68,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("warc", nargs="?", default=str(default), help="WARC files; without it, real pages where they are present, else the demo's crawl")
     warc = parser.parse_args().warc
+    configure_logs()
     config = load_config(PipelineConfig, pipeline_file("demo"))
     spark = start_session(config.session, app_name="bench stages")
     with tempfile.TemporaryDirectory(prefix="headwater-bench-") as folder:

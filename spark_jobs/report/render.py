@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from spark_jobs.policy import Policy
 from spark_jobs.report import charts
@@ -43,7 +43,7 @@ def render(
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, finalize=showable, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": "{:,}".format, "percent": percent, "duration": duration}
+    environment.filters |= {"number": "{:,}".format, "percent": percent, "duration": duration, "breakable": breakable}
     environment.globals |= {
         "allowed": allowed,
         "signal_chart": signal_chart,
@@ -72,6 +72,11 @@ def showable(value: Any) -> Any:
     return _UNSHOWABLE.sub("\ufffd", value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
+def breakable(name: str) -> Markup:
+    """A name with places where a narrow screen may break it, so that it is not cut within a word."""
+    return Markup(escape(showable(name)).replace("_", Markup("_<wbr>")).replace(".", Markup(".<wbr>")))
+
+
 def percent(part: int, whole: int) -> str:
     """`12.3 %`; an empty whole has no shares."""
     if not whole:
@@ -97,7 +102,7 @@ def signal_chart(histogram: Histogram) -> Markup:
         marks.append((sum(edge < rule.min for edge in edges), f"min {charts.short_number(rule.min)}"))
     if rule.max is not None:
         marks.append((sum(edge <= rule.max for edge in edges), f"max {charts.short_number(rule.max)}"))
-    ticks = [(i, charts.short_number(edges[i])) for i in sorted({0, len(edges) // 2, len(edges) - 1})]
+    ticks = [(i, charts.short_number(float(f"{edges[i]:.2g}"))) for i in sorted({0, len(edges) // 2, len(edges) - 1})]
     return charts.histogram(histogram.counts, labels, histogram.passes, marks, ticks)
 
 
