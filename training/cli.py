@@ -20,7 +20,7 @@ from schemas.logs import configure_logs
 from training.commit import newest_commit, read_commit
 from training.config import SampleConfig, load_recipe
 from training.delta_tokens import NothingToTrainOn
-from training.launch import Placement, end_with_parent, placement, report_failure, start_ranks
+from training.launch import Placement, StopRequest, end_with_parent, fail, placement, start_ranks
 from training.prepare import Job, describe, prepare
 
 app = typer.Typer(help="Train a language model on the tokens of a lake.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -126,6 +126,7 @@ def _run_as_rank(recipe: str, lake: str, out: Path, place: Placement, settings: 
     """Never raises: whatever goes wrong is reported with this rank's number."""
     if place.folder is not None:
         end_with_parent()
+    stop = StopRequest()
     try:
         job = prepare(load_recipe(recipe, settings), lake, out, place.world_size)
         _quiet()
@@ -134,18 +135,16 @@ def _run_as_rank(recipe: str, lake: str, out: Path, place: Placement, settings: 
         device = prepare_device(place.local_rank)
         set_threads(place.local_size)
         # Only now: megatron-core binds to the device when it is imported.
-        from training.loop import StopRequest, run_rank
+        from training.loop import run_rank
 
-        return run_rank(job, place, device, StopRequest())
+        return run_rank(job, place, device, stop)
     except (UsageError, ContractError) as error:
-        report_failure(place, str(error))
-        return exit_code(error)
+        fail(place, str(error), exit_code(error))
     except Exception as error:
         trace = out / "failures" / f"rank-{place.rank}.txt"
         trace.parent.mkdir(parents=True, exist_ok=True)
         trace.write_text(traceback.format_exc(), encoding="utf-8")
-        report_failure(place, f"{type(error).__name__}: {' '.join(str(error).split())} (traceback in {trace})")
-        return FAILED
+        fail(place, f"{type(error).__name__}: {' '.join(str(error).split())} (traceback in {trace})", FAILED)
 
 
 def _checkpoint(path: Path) -> Path:

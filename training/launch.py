@@ -13,9 +13,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from schemas.configuration import UsageError
-from schemas.exit_codes import FAILED, RUN_AGAIN
+from schemas.exit_codes import DONE, FAILED, RUN_AGAIN
 
 RENDEZVOUS = "HEADWATER_RENDEZVOUS"
 """Folder in which ranks that were started here meet, and leave the reason where they fail."""
@@ -36,6 +37,18 @@ class Placement:
     @property
     def rendezvous(self) -> str | None:
         return str(self.folder / "store") if self.folder else None
+
+
+class StopRequest:
+    """Whether this rank was asked to stop, by SIGUSR1 (a scheduler's warning) or SIGTERM."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGUSR1, signal.SIGTERM):
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
 
 
 def placement() -> Placement | None:
@@ -88,14 +101,20 @@ def start_ranks(arguments: list[str], ranks: int) -> int:
                 signal.signal(number, handler)
 
 
-def report_failure(place: Placement, message: str) -> None:
-    """Leave the reason of this rank's failure for the process that started it, or print it."""
+def fail(place: Placement, message: str, code: int) -> NoReturn:
+    """End this rank with its reason, which goes to the process that started it, or is printed.
+
+    Ends at once: an orderly end would wait for ranks that will not answer any more.
+    """
     if place.folder is None:
-        print(f"rank {place.rank}: {message}", file=sys.stderr, flush=True)
-        return
-    path = place.folder / f"failure-{place.rank}.json"
-    path.with_suffix(".part").write_text(json.dumps({"rank": place.rank, "time": time.time(), "message": message}))
-    path.with_suffix(".part").replace(path)
+        print(f"error: rank {place.rank}: {message}", file=sys.stderr, flush=True)
+    else:
+        path = place.folder / f"failure-{place.rank}.json"
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps({"rank": place.rank, "time": time.time(), "message": message, "code": code}))
+        part.replace(path)
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def end_with_parent() -> None:
@@ -107,24 +126,28 @@ def end_with_parent() -> None:
 def _wait(children: list[subprocess.Popen[bytes]], folder: Path) -> int:
     while True:
         codes = [child.poll() for child in children]
-        failed = [(rank, code) for rank, code in enumerate(codes) if code not in (None, 0, RUN_AGAIN)]
-        if failed:
-            # Others that fail because of it do so within moments; the earliest report is the cause.
+        if any(code not in (None, DONE, RUN_AGAIN) for code in codes):
+            # Ranks that fail because another one has gone do so within moments; then the first cause can be told.
             time.sleep(0.5)
-            print(_first_failure(folder, *failed[0]), file=sys.stderr, flush=True)
-            return failed[0][1] if failed[0][1] and failed[0][1] > 0 else FAILED
+            message, code = _first_failure(folder, {rank: code for rank, child in enumerate(children) if (code := child.poll()) is not None})
+            print(f"error: {message}", file=sys.stderr, flush=True)
+            return code
         if None not in codes:
             return max(code for code in codes if code is not None)
         time.sleep(0.1)
 
 
-def _first_failure(folder: Path, rank: int, code: int | None) -> str:
-    reports = [json.loads(path.read_text()) for path in folder.glob("failure-*.json")]
-    if not reports:
-        how = f"was killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"ended with exit code {code}"
-        return f"error: rank {rank} {how}"
-    first = min(reports, key=lambda report: float(report["time"]))
-    return f"error: rank {first['rank']}: {first['message']}"
+def _first_failure(folder: Path, codes: dict[int, int]) -> tuple[str, int]:
+    """The message and exit code of the rank that failed first. One that was killed left no report, and the others' only tell of its absence."""
+    reports = {report["rank"]: report for report in (json.loads(path.read_text()) for path in folder.glob("failure-*.json"))}
+    for rank, code in codes.items():
+        if rank not in reports and code < 0:
+            return f"rank {rank} was killed by {signal.Signals(-code).name}", FAILED
+    if reports:
+        first = min(reports.values(), key=lambda report: float(report["time"]))
+        return f"rank {first['rank']}: {first['message']}", int(first["code"])
+    rank, code = next((rank, code) for rank, code in codes.items() if code not in (DONE, RUN_AGAIN))
+    return f"rank {rank} ended with exit code {code}", FAILED
 
 
 def _end(children: list[subprocess.Popen[bytes]]) -> None:

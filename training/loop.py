@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import signal
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from types import FrameType
 from typing import Any
 
 import structlog
@@ -20,7 +18,7 @@ from schemas.exit_codes import DONE, RUN_AGAIN
 from training import checkpoint, parallel
 from training.commit import folder_of
 from training.config import TrainingConfig
-from training.launch import Placement
+from training.launch import Placement, StopRequest
 from training.ledger import record_run
 from training.loader import BatchReader, prefetch
 from training.lr_schedule import learning_rate
@@ -34,18 +32,6 @@ from training.step import StepResult, connect_gradients, train_step
 log = structlog.get_logger()
 
 SUMMARY = "summary.json"
-
-
-class StopRequest:
-    """Whether this rank was asked to stop, by SIGUSR1 (a scheduler's warning) or SIGTERM."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        for number in (signal.SIGUSR1, signal.SIGTERM):
-            signal.signal(number, self._ask)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
 
 
 def run_rank(job: Job, place: Placement, device: torch.device, stop: StopRequest) -> int:

@@ -8,14 +8,14 @@ from pathlib import Path
 from schemas.exit_codes import DONE
 from training.config import TrainingConfig
 from training.device import prepare_device, set_threads
-from training.launch import Placement
+from training.launch import Placement, StopRequest
 from training.prepare import prepare
 
 
 def main(folder: Path, rank: int) -> None:
     device = prepare_device(0)
     set_threads(4)
-    from training.loop import StopRequest, run_rank
+    from training.loop import run_rank
 
     stop = StopRequest()
     for number, spec in enumerate(json.loads((folder / "jobs.json").read_text())):

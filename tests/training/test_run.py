@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow as pa
 import pytest
 import torch
 from deltalake import DeltaTable
 from tokenizers import Tokenizer
 
-from schemas.exit_codes import CONTRACT_BROKEN, DONE, RUN_AGAIN, USAGE
+from schemas.exit_codes import CONTRACT_BROKEN, DONE, FAILED, RUN_AGAIN, USAGE
 from schemas.runs import RUNS
 from training.commit import COMMITTED, committed
 from training.export_hf import export
@@ -209,3 +210,14 @@ def test_a_failure_on_one_rank_ends_all_with_its_message(
     line = err.rstrip("\n").splitlines()[-1]
     assert line.startswith("error: rank 1: ")
     assert "where n_tokens says otherwise" in line
+
+
+def test_a_killed_rank_ends_the_others_and_is_named(lake: Path, tmp_path: Path) -> None:
+    process = start(lake, tmp_path, steps=100_000)
+    wait_for_step(process, tmp_path, 3)
+    ranks = {child.environ()["RANK"]: child for child in psutil.Process(process.pid).children()}
+    ranks["1"].kill()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == FAILED
+    assert err.rstrip("\n").splitlines()[-1] == "error: rank 1 was killed by SIGKILL"
+    assert not ranks["0"].is_running()
