@@ -8,7 +8,7 @@ from __future__ import annotations
 import http.client
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from urllib.parse import quote, urldefrag, urljoin, urlsplit
 from urllib.robotparser import RobotFileParser
 
-import lxml.html
+import lxml.html  # type: ignore[import-untyped]
 from pydantic import Field
 
 from schemas.configuration import Config, UsageError
@@ -91,7 +91,7 @@ def crawl_package_docs(out_dir: Path, *, name: str = "package-docs", site: SiteC
         return crawl([f"http://{DEMO_HOST}/"], out_dir, name=name, config=config, connect_to={DEMO_HOST: address})
 
 
-def _follow(start_urls: list[str], files: list[BinaryIO], name: str, config: FetchConfig, client: _Client, summary: CrawlSummary) -> None:
+def _follow(start_urls: list[str], files: Sequence[BinaryIO], name: str, config: FetchConfig, client: _Client, summary: CrawlSummary) -> None:
     waiting = deque((url, "") for url in dict.fromkeys(map(_canonical, start_urls)))
     seen = {url for url, _ in waiting}
     hosts = {urlsplit(url).netloc for url in seen}

@@ -33,7 +33,7 @@ class SiteConfig(Config):
 
     max_pages: int = 2200
     """Pages of documentation at most; listings and licences come on top."""
-    max_modules_per_package: int = 40
+    max_modules_per_package: int = 20
     """Source files that are read of each package, the largest first."""
     max_source_bytes: int = 300_000
     """Larger sources are left out: they are generated."""
