@@ -64,4 +64,4 @@ def _create(uri: str) -> None:
         return
     table = DeltaTable.create(uri, schema=RUNS.arrow(), mode="ignore", description=f"One row is {RUNS.grain}.")
     for check in RUNS.checks:
-        table.alter.add_constraint({check.name: check.constraint()})
+        table.alter.add_constraint({check.name: check.condition})

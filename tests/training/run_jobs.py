@@ -5,8 +5,12 @@ import shutil
 import sys
 from pathlib import Path
 
+import torch
+import torch.distributed as dist
+
 from schemas.exit_codes import DONE
-from training.config import TrainingConfig
+from training.commit import read_commit
+from training.config import ParallelConfig, TrainingConfig
 from training.device import prepare_device, set_threads
 from training.launch import Placement, StopRequest
 from training.prepare import prepare
@@ -20,6 +24,9 @@ def main(folder: Path, rank: int) -> None:
     stop = StopRequest()
     for number, spec in enumerate(json.loads((folder / "jobs.json").read_text())):
         if rank >= spec["ranks"]:
+            continue
+        if "logits_of" in spec:
+            write_logits(Path(spec["logits_of"]), spec["tokens"], Path(spec["out"]), device)
             continue
         out = Path(spec["out"])
         if rank == 0 and "continues" in spec:
@@ -36,10 +43,28 @@ def main(folder: Path, rank: int) -> None:
             sys.exit(code)
 
 
+def write_logits(checkpoint: Path, tokens: list[list[int]], out: Path, device: torch.device) -> None:
+    """Logits of a checkpoint by megatron-core on one rank."""
+    from megatron.core import dist_checkpointing
+
+    from training import parallel
+    from training.model import build_model
+
+    commit = read_commit(checkpoint)
+    config = TrainingConfig.model_validate(commit.config)
+    mesh = parallel.stand_alone(device, seed=99)
+    sizes = {"vocabulary_size": commit.vocabulary_size, "sequence_length": config.data.sequence_length}
+    model, _ = build_model(config.model, ParallelConfig(), mesh, device, **sizes, dtype=torch.float32, seed=99)
+    loaded = dist_checkpointing.load({"model": model.sharded_state_dict(metadata=parallel.checkpoint_metadata())}, str(checkpoint))
+    model.load_state_dict(loaded["model"])
+    inputs = torch.tensor(tokens)
+    with torch.no_grad():
+        torch.save(model(inputs, torch.arange(inputs.shape[1]).expand_as(inputs), None), out)
+    parallel.leave()
+
+
 def wait_for_all(meeting: Path, rank: int, ranks: int) -> None:
     """So that every rank looks for a checkpoint only after the first one has put it there."""
-    import torch.distributed as dist
-
     store = dist.FileStore(str(meeting / "before"), ranks)
     store.set(str(rank), "here")
     store.wait([str(other) for other in range(ranks)])

@@ -36,6 +36,8 @@ RESUMED = {
     ("adamw", "data 2", "tensor 2 x pipeline 2 with sequence parallelism"),
     ("adamw", "tensor 2 x pipeline 2", "one rank"),
 }
+EXPORTED = [("sgd", "tensor 2 x pipeline 2 with sequence parallelism"), ("adamw", "tensor 2"), ("adamw", "pipeline 2")]
+TOKENS = [[(7 * place + 31 * row) % 300 for place in range(32)] for row in range(2)]
 TOLERANCE = {"sgd": 1e-6, "adamw": 1e-3}
 STEPS = 20
 
@@ -73,6 +75,9 @@ def runs(lake: Path, run_jobs: Callable[..., None], tmp_path_factory: pytest.Tem
     for kind, first, second in sorted(RESUMED):
         outs[kind, first, second] = folder / f"{len(outs)}"
         jobs.append({**job(lake, outs[kind, first, second], kind, second), "continues": str(outs[kind, first]), "checkpoint": "step-00000010"})
+    for kind, layout in EXPORTED:
+        checkpoint = outs[kind, layout] / "checkpoints" / "step-00000020"
+        jobs.append({"ranks": 1, "logits_of": str(checkpoint), "tokens": TOKENS, "out": str(outs[kind, layout] / "logits.pt")})
     run_jobs(jobs, ranks=4)
     return outs
 
@@ -129,7 +134,20 @@ def test_a_commit_says_which_layout_wrote_it_and_the_newest_two_stay(runs: Runs)
     assert read_commit(folders[-1]).layout == "tensor 2 x pipeline 2 x data 1"
 
 
-@pytest.mark.parametrize(("kind", "layout"), [("sgd", "tensor 2 x pipeline 2 with sequence parallelism"), ("adamw", "pipeline 2"), ("sgd", "one rank")])
+@pytest.mark.parametrize(("kind", "layout"), EXPORTED)
+def test_the_exported_model_has_the_logits_of_the_checkpoint(runs: Runs, tmp_path: Path, kind: str, layout: str) -> None:
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install headwater[eval]")
+    out = runs[kind, layout]
+    export(committed(out)[-1], tmp_path)
+    llama = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
+    with torch.no_grad():
+        expected = llama(torch.tensor(TOKENS)).logits
+    assert type(llama).__name__ == "LlamaForCausalLM"
+    assert expected.std() > 0.05
+    assert (torch.load(out / "logits.pt") - expected).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize(("kind", "layout"), EXPORTED)
 def test_transformers_finds_the_loss_of_the_next_step_in_the_exported_model(runs: Runs, lake: Path, tmp_path: Path, kind: str, layout: str) -> None:
     transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install headwater[eval]")
     out = runs[kind, layout]

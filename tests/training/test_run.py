@@ -16,7 +16,6 @@ from typing import Any
 import psutil
 import pyarrow as pa
 import pytest
-import torch
 from deltalake import DeltaTable
 from tokenizers import Tokenizer
 
@@ -135,7 +134,7 @@ def test_the_newest_two_commits_stay_and_nothing_else(story: Story) -> None:
 
 def test_the_ledger_has_one_row_of_the_finished_run(story: Story) -> None:
     table = DeltaTable(str(story.lake / "runs"))
-    assert table.metadata().configuration == {"delta.constraints.seconds_not_negative": "(seconds >= 0) IS NOT FALSE"}
+    assert table.metadata().configuration == {"delta.constraints.seconds_not_negative": "seconds >= 0"}
     rows = [row for row in pa.table(table.to_pyarrow_table()).to_pylist() if row["output_table"] == str(story.out)]
     assert len(rows) == 1
     assert set(rows[0]) == set(RUNS.column_names)
@@ -161,25 +160,6 @@ def test_a_checkpoint_that_lost_a_file_is_refused(story: Story, tmp_path: Path) 
     _, err = process.communicate(timeout=60)
     assert process.returncode == USAGE
     assert "is missing or not" in err and "remove the folder" in err
-
-
-def test_the_exported_model_has_the_logits_of_the_checkpoint(story: Story, tmp_path: Path) -> None:
-    transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install headwater[eval]")
-    checkpoint = committed(story.out)[-1]
-    export(checkpoint, tmp_path / "hf")
-    llama = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "hf")
-    assert type(llama).__name__ == "LlamaForCausalLM"
-    tokens = torch.arange(64).view(2, 32) * 5 % 300
-    with torch.no_grad():
-        expected = llama(tokens).logits
-    script = Path(__file__).with_name("print_logits.py")
-    command = [sys.executable, str(script), str(checkpoint), str(tmp_path / "logits.pt")]
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(REPOSITORY)}
-    subprocess.run(command, env=environment, check=True, capture_output=True)
-    found = torch.load(tmp_path / "logits.pt")
-    assert found.shape == expected.shape
-    assert (found - expected).abs().max() < 1e-4
-    assert expected.std() > 0.1
 
 
 def test_auto_tokenizer_loads_beside_the_exported_model(story: Story, tmp_path: Path, tokenizer: Tokenizer) -> None:
