@@ -11,7 +11,7 @@ DOCUMENTS = Table(
         Column(
             name="doc_id",
             type="string",
-            description="128-bit hash, in hex, of the WARC file's name and the WARC-Record-ID (or the offset, where no ID is usable)",
+            description="128-bit hash, in hex, of the crawl, the WARC file's name and the WARC-Record-ID (or the offset, where no ID is usable)",
         ),
         Column(name="crawl", type="string", description="name of the crawl that the record belongs to; crawls are ordered by name"),
         Column(name="warc_path", type="string", description="path of the WARC file as it was given"),

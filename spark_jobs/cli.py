@@ -83,21 +83,17 @@ def explain(
 @app.command()
 def fetch(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the WARC files.")],
-    url: Annotated[
-        list[str] | None, typer.Argument(help="Where to start; without any, the documentation of the installed Python packages is served and crawled.")
-    ] = None,
-    max_pages: Annotated[int, typer.Option(help="Stop after this many responses.")] = 5000,
+    url: Annotated[list[str] | None, typer.Argument(help="Where to start; without any, the documentation of the installed Python packages.")] = None,
+    name: Annotated[str, typer.Option(help="First part of the WARC files' names.")] = "pages",
+    max_pages: Annotated[int | None, typer.Option(help="Stop after this many responses.")] = None,
+    settings: Settings = None,
 ) -> int:
-    """Crawl pages of one or more hosts over HTTP into WARC/1.1 files."""
+    """Crawl the pages of one or more hosts over HTTP into WARC/1.1 files."""
     from spark_jobs import fetch as fetching
-    from spark_jobs.package_docs import serve_package_docs
 
-    if url:
-        summary = fetching.crawl(tuple(url), out, max_pages=max_pages)
-    else:
-        with serve_package_docs() as start:
-            summary = fetching.crawl((start,), out, max_pages=max_pages)
-    print(summary)
+    config = load_config(fetching.FetchConfig, None, (*(settings or ()), *([f"max_pages={max_pages}"] if max_pages else [])))
+    summary = fetching.crawl(url, out, name=name, config=config) if url else fetching.crawl_package_docs(out, name=name, max_pages=max_pages)
+    print("\n".join(summary.lines()))
     return exit_codes.DONE
 
 

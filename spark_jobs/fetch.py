@@ -58,6 +58,15 @@ class CrawlSummary:
     closed_by_robots: int = 0
     bytes_received: int = 0
 
+    def lines(self) -> list[str]:
+        answered = ", ".join(f"{count:,} with status {status}" for status, count in sorted(self.statuses.items()))
+        unanswered = ", ".join(f"{count:,} {kind}" for kind, count in sorted(self.errors.items()))
+        return [
+            f"responses: {sum(self.statuses.values()):,} ({answered}), {self.bytes_received:,} bytes",
+            *([f"without response: {unanswered}"] if unanswered else []),
+            f"WARC files: {len(self.warc_paths)} in {self.warc_paths[0].parent}",
+        ]
+
 
 def crawl(start_urls: list[str], out_dir: Path, *, name: str, config: FetchConfig, connect_to: Mapping[str, str] | None = None) -> CrawlSummary:
     """Crawl from `start_urls` and write `NAME-00000.warc.gz` and so on; files appear under their names when they are complete.
@@ -83,10 +92,12 @@ def crawl(start_urls: list[str], out_dir: Path, *, name: str, config: FetchConfi
     return summary
 
 
-def crawl_package_docs(out_dir: Path, *, name: str = "package-docs", site: SiteConfig | None = None, files: int = 8) -> CrawlSummary:
+def crawl_package_docs(
+    out_dir: Path, *, name: str = "package-docs", site: SiteConfig | None = None, files: int = 8, max_pages: int | None = None
+) -> CrawlSummary:
     """The demo's input: make the site of the installed packages' documentation, serve it on this machine, and crawl it."""
     resources = package_site(site or SiteConfig())
-    config = FetchConfig(max_pages=4 * len(resources), delay_seconds=0.0, files=files)
+    config = FetchConfig(max_pages=max_pages or 4 * len(resources), delay_seconds=0.0, files=files)
     with serve(resources) as address:
         return crawl([f"http://{DEMO_HOST}/"], out_dir, name=name, config=config, connect_to={DEMO_HOST: address})
 

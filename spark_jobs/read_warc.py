@@ -105,9 +105,9 @@ def record_counts() -> dict[str, Column]:
     return counts | {"records.other": F.count_if(~kind.isin(*OFFERED, *COUNTED))}
 
 
-def document_id(file_name: str, record: ArchiveRecord, seen: set[int]) -> str:
-    """128-bit hash in hex of the file's name and the record's id, or its offset where it has none; distinct within the file that `seen` belongs to."""
-    basis = f"{file_name}\0{record.record_id or f'offset {record.offset}'}".encode()
+def document_id(crawl: str, file_name: str, record: ArchiveRecord, seen: set[int]) -> str:
+    """128-bit hash in hex of the crawl, the file's name and the record's id, or its offset where it has none; distinct within the file of `seen`."""
+    basis = f"{crawl}\0{file_name}\0{record.record_id or f'offset {record.offset}'}".encode()
     repeat, digest = 0, xxhash.xxh3_128_intdigest(basis)
     while digest in seen:
         # Broken writers repeat ids, and records that share a gzip member share its offset.
@@ -129,7 +129,7 @@ def _file_rows(path: str, crawl: str, max_body_bytes: int) -> Iterator[dict[str,
                 record = ArchiveRecord(offset=record.offset, type=UNREADABLE, url=record.url, fault=f"{record.type} record: {record.fault}")
             verdict = offer(record, max_body_bytes)
             yield {
-                "doc_id": document_id(file_name, record, seen),
+                "doc_id": document_id(crawl, file_name, record, seen),
                 "crawl": crawl,
                 "warc_path": path,
                 "warc_offset": record.offset,
