@@ -46,10 +46,10 @@ def test_an_unknown_recipe_lists_the_bundled_ones(tmp_path: Path) -> None:
     ("settings", "message"),
     [
         (("parallel.tensor=3",), "parallel.tensor: 3 does not divide model.heads 4"),
-        (("parallel.pipeline=3",), "parallel.pipeline: 3 does not divide model.layers 4"),
+        (("parallel.pipeline=3",), "parallel.pipeline: 3 does not divide model.layers 2"),
         (("parallel.sequence_parallel=true",), "parallel.sequence_parallel: needs parallel.tensor > 1"),
         (("batch.tokens=1000",), "batch.tokens: 1000 is no multiple of data.sequence_length 128"),
-        (("model.heads=5",), "model.heads: 5 does not divide model.hidden 96"),
+        (("model.heads=5",), "model.heads: 5 does not divide model.hidden 64"),
         (("model.query_groups=3",), "model.query_groups: 3 does not divide model.heads 4"),
     ],
 )
@@ -63,7 +63,7 @@ def test_sizes_that_do_not_fit_name_the_key(settings: tuple[str, ...], message: 
     [
         (("parallel.tensor=2",), 3, "world size 3 does not fit parallel.tensor 2 x parallel.pipeline 1"),
         (("parallel.tensor=2", "parallel.pipeline=2"), 2, "world size 2 does not fit parallel.tensor 2 x parallel.pipeline 2"),
-        ((), 3, "batch.tokens: 32 sequences a batch are no multiple of 3 data-parallel ranks x batch.micro_sequences 16"),
+        ((), 3, "batch.tokens: 8 sequences a batch are no multiple of 3 data-parallel ranks x batch.micro_sequences 4"),
     ],
 )
 def test_a_world_that_does_not_fit_is_refused(settings: tuple[str, ...], world_size: int, message: str) -> None:
