@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 from delta.tables import DeltaTable
@@ -13,7 +14,9 @@ from schemas.contract import Table
 
 
 def table_path(lake: str, table: Table) -> str:
-    return f"{lake.rstrip('/')}/{table.name}"
+    """Where the table is; absolute if local, because Spark SQL takes no other path for a table's name."""
+    folder = lake if "://" in lake else str(Path(lake).absolute())
+    return f"{folder.rstrip('/')}/{table.name}"
 
 
 def table_exists(spark: SparkSession, lake: str, table: Table) -> bool:

@@ -124,6 +124,14 @@ def test_a_fault_in_a_python_worker_is_told_in_one_line(spark, tmp_path):
         run_stage(stage(faulty), lake_of(spark, tmp_path, [0]), Score())
 
 
+def test_a_lake_may_be_given_by_a_relative_path(spark, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lake = lake_of(spark, "lake", [1])
+    run_stage(stage(), lake, Score())
+    assert (tmp_path / "lake" / "pages" / "_delta_log").is_dir()
+    assert len(pages(spark, lake)) == 1
+
+
 def test_a_creation_that_was_killed_halfway_is_completed(spark, tmp_path):
     lake = str(tmp_path)
     delta_io.create_table(spark, lake, PAGES)
