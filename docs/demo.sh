@@ -9,22 +9,26 @@ DEMO=${DEMO:-build/demo}
 # 1. Pages. Without WARC, the documentation of the installed packages is served on localhost and crawled for real.
 if [ -z "${WARC:-}" ]; then
     WARC="$DEMO/warc/*.warc.gz"
+    POLICY=technical_documentation
     [ -e "$DEMO/warc/.done" ] || { corpus fetch --out "$DEMO/warc" && touch "$DEMO/warc/.done"; }
 else
+    # Other pages get another folder, so that each lake is about one crawl.
     DEMO="$DEMO-$(printf %s "$WARC" | cksum | cut -d' ' -f1)"
+    POLICY=english_web
 fi
+mkdir -p "$DEMO"
 
 # 2. Tables: documents, signals, duplicates, decisions, corpus, tokens.
-corpus run demo --lake "$DEMO/lake" --warc "$WARC" | tee "$DEMO.summary"
+corpus run demo --lake "$DEMO/lake" --warc "$WARC" --set "select_corpus.policy=$POLICY" | tee "$DEMO/summary.txt"
 
 # 3. A small Llama-like model, trained by two ranks on the token table.
-pretrain run tiny_cpu --lake "$DEMO/lake" --out "$DEMO/training" --ranks 2 | tee -a "$DEMO.summary"
+pretrain run tiny_cpu --lake "$DEMO/lake" --out "$DEMO/training" --ranks 2 | tee -a "$DEMO/summary.txt"
 
 # 4. The model for everyone else: a Hugging Face folder with its tokenizer.
-pretrain export-hf "$DEMO/training" --out "$DEMO/model" | tee -a "$DEMO.summary"
+pretrain export-hf "$DEMO/training" --out "$DEMO/model" | tee -a "$DEMO/summary.txt"
 
 # 5. What happened to every page, and how training went.
-corpus report --lake "$DEMO/lake" --out "$DEMO/report.html" --training "$DEMO/training" | tee -a "$DEMO.summary"
+corpus report --lake "$DEMO/lake" --out "$DEMO/report.html" --training "$DEMO/training" | tee -a "$DEMO/summary.txt"
 
 printf '\n%s\n' "---- the demo in short ----"
-cat "$DEMO.summary"
+cat "$DEMO/summary.txt"

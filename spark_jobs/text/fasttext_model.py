@@ -1,8 +1,8 @@
 """fastText models: the only importer of `fasttext`.
 
 Two distributions provide a module of this name, and both may be installed: `fasttext-community`, which also trains, and the predict-only build that the
-package with the language model pulls in. Prediction here uses what is equal in both: lists of lines, which also avoids the NumPy call
-that fails under NumPy 2 in older builds.
+package with the language model pulls in, and overwrites the other. Prediction here uses the one call that is equal in both: the binding's own, a
+line at a time, which also avoids the NumPy call that fails under NumPy 2 in older builds.
 """
 
 from __future__ import annotations
@@ -32,10 +32,9 @@ class FastTextModel:
         A line break ends a line for fastText, so breaks are read as spaces. Softmax in single precision can exceed 1 by a few units
         in the last place; it is clipped.
         """
-        if not texts:
-            return [], []
-        labels, probabilities = self._model.predict([text.replace("\n", " ") for text in texts])
-        return [found[0].removeprefix(LABEL_PREFIX) for found in labels], [min(1.0, float(p[0])) for p in probabilities]
+        # Empty where no word of the text is in the model.
+        found = [self._model.f.predict(text.replace("\n", " ") + "\n", 1, 0.0, "strict") or [(0.0, LABEL_PREFIX)] for text in texts]
+        return [best[0][1].removeprefix(LABEL_PREFIX) for best in found], [min(1.0, float(best[0][0])) for best in found]
 
 
 @cache
