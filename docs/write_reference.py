@@ -44,7 +44,8 @@ def training() -> str:
 
 def signals() -> str:
     rows = "\n".join(signal.markdown() for signal in SIGNALS)
-    return f"# Signals\n\nOne column each in `signals`; a policy names them by key.\n\n| key | default limits | meaning | source |\n| --- | --- | --- | --- |\n{rows}\n"
+    header = "| key | default limits | meaning | source |\n| --- | --- | --- | --- |"
+    return f"# Signals\n\nOne column each in `signals`; a policy names them by key.\n\n{header}\n{rows}\n"
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ from schemas.errors import HeadwaterError
 from schemas.logs import configure_logs
 
 
-def run_command(app: typer.Typer, program: str) -> int:
-    """Run the typer application on the process's arguments and return its exit code."""
+def run_command(app: typer.Typer, program: str, arguments: list[str] | None = None) -> int:
+    """Run the typer application on `arguments`, those of the process by default, and return its exit code."""
     configure_logs()
     command = typer.main.get_command(app)
     try:
-        result = command.main(prog_name=program, standalone_mode=False)
+        result = command.main(args=arguments, prog_name=program, standalone_mode=False)
     except HeadwaterError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return error.exit_code

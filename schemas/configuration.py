@@ -71,7 +71,7 @@ def config_markdown(model: type[BaseModel], prefix: str = "") -> str:
         kind = kind.replace("|", "or").replace("typing.", "").replace("pathlib._local.", "").replace("pathlib.", "")
         meaning = " ".join((field.description or "").split()).replace("|", "or")
         rows.append(f"| `{key}` | {kind} | {default} | {meaning} |")
-    return "\n".join(rows)
+    return "\n".join(row for row in rows if row)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -6,7 +6,6 @@ A stage whose configuration, code and inputs are those of its last entry in the 
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import re
 import time
@@ -14,15 +13,13 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 
 import structlog
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-import schemas
+from schemas.code_version import code_version
 from schemas.configuration import Config, config_json
 from schemas.contract import Table
 from schemas.errors import ContractError, HeadwaterError
@@ -127,7 +124,7 @@ def run_stage(stage: Stage, lake: Lake, config: Config) -> Run:
         "crawl": lake.crawl if stage.scope == "crawl" else None,
         "fingerprint": fingerprint,
         "config": config_json(config),
-        "code_version": code_version(),
+        "code_version": code_version("spark_jobs"),
         "inputs": json.dumps(inputs, sort_keys=True),
         "output_table": stage.writes.name,
         "output_version": version,
@@ -143,7 +140,7 @@ def run_stage(stage: Stage, lake: Lake, config: Config) -> Run:
 
 def stage_fingerprint(stage: Stage, lake: Lake, config: Config, inputs: Mapping[str, str], models: Mapping[str, str]) -> str:
     """Hash of all that determines the output: equal fingerprints mean equal rows."""
-    parts = [stage.name, config_json(config), code_version(), lake.crawl if stage.scope == "crawl" else "", dict(inputs), dict(models)]
+    parts = [stage.name, config_json(config), code_version("spark_jobs"), lake.crawl if stage.scope == "crawl" else "", dict(inputs), dict(models)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -155,16 +152,6 @@ def last_run(lake: Lake, stage: Stage) -> dict[str, Any] | None:
     entries = delta_io.read_table(lake.spark, lake.path, RUNS).where((F.col("stage") == stage.name) & F.col("crawl").eqNullSafe(F.lit(crawl)))
     newest = entries.orderBy(F.col("started_at").desc()).select("fingerprint", "output_version", "counts", "seconds").first()
     return newest.asDict() if newest is not None else None
-
-
-@cache
-def code_version() -> str:
-    """Package version and a hash of the sources that make tables, so that edited code never passes for the code that ran."""
-    digest = hashlib.sha256()
-    for package in (Path(schemas.__file__).parent, Path(__file__).parent):
-        for source in sorted(package.rglob("*.py")):
-            digest.update(source.relative_to(package).as_posix().encode() + b"\0" + source.read_bytes())
-    return f"{importlib.metadata.version('headwater')}+{digest.hexdigest()[:12]}"
 
 
 def explain_failure(stage: str, error: Exception) -> Exception:

@@ -13,13 +13,11 @@ from typing import Annotated
 import typer
 import yaml
 
-from schemas.configuration import UsageError
-from schemas.contract import ContractError
-from schemas.exit_codes import CONTRACT_BROKEN, DONE, FAILED, NOTHING_TO_DO, USAGE
-from schemas.logs import configure_logs
+from schemas.command_line import run_command
+from schemas.errors import HeadwaterError
+from schemas.exit_codes import DONE, FAILED
 from training.commit import newest_commit, read_commit
 from training.config import SampleConfig, load_recipe
-from training.delta_tokens import NothingToTrainOn
 from training.launch import Placement, StopRequest, end_with_parent, fail, placement, start_ranks
 from training.prepare import Job, describe, prepare
 
@@ -96,30 +94,9 @@ def doctor() -> None:
         print(line)
 
 
-COMMAND_LINE_ERROR = typer.BadParameter.__mro__[2]
-"""ClickException: of click, or of the copy of it that newer versions of typer carry."""
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Entry point; ends the process with one of the codes in `schemas.exit_codes`, after one line on standard error where something was wrong."""
-    configure_logs()
-    try:
-        sys.exit(app(args=arguments, prog_name="pretrain", standalone_mode=False))
-    except (UsageError, ContractError) as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        sys.exit(exit_code(error))
-    except COMMAND_LINE_ERROR as error:
-        print(f"error: {error.format_message()}", file=sys.stderr, flush=True)  # type: ignore[attr-defined]
-        sys.exit(USAGE)
-
-
-def exit_code(error: Exception) -> int:
-    """What an error tells the shell."""
-    if isinstance(error, NothingToTrainOn):
-        return NOTHING_TO_DO
-    if isinstance(error, ContractError):
-        return CONTRACT_BROKEN
-    return USAGE if isinstance(error, UsageError) else FAILED
+    sys.exit(run_command(app, "pretrain", arguments))
 
 
 def _run_as_rank(recipe: str, lake: str, out: Path, place: Placement, settings: tuple[str, ...]) -> int:
@@ -138,8 +115,8 @@ def _run_as_rank(recipe: str, lake: str, out: Path, place: Placement, settings: 
         from training.loop import run_rank
 
         return run_rank(job, place, device, stop)
-    except (UsageError, ContractError) as error:
-        fail(place, str(error), exit_code(error))
+    except HeadwaterError as error:
+        fail(place, str(error), error.exit_code)
     except Exception as error:
         trace = out / "failures" / f"rank-{place.rank}.txt"
         trace.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from schemas.configuration import UsageError
+from schemas.errors import UsageError
 
 COMMITTED = "COMMITTED.json"
 TOKENIZER = "tokenizer.json"

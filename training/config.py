@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.configuration import Config, UsageError, load_config
+from schemas.configuration import Config, load_config
+from schemas.errors import UsageError
 
 RECIPES = Path(__file__).parent / "recipes"
 

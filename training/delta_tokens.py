@@ -23,8 +23,8 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.fs import DeltaStorageHandler
 from pyarrow.fs import FileSystem, PyFileSystem
 
-from schemas.configuration import UsageError
-from schemas.contract import ContractError, Table
+from schemas.contract import Table
+from schemas.errors import ContractError, NothingToDo, UsageError
 from schemas.tokens import TOKENIZERS, TOKENS
 
 UNREADABLE_FEATURES = {
@@ -36,10 +36,6 @@ UNREADABLE_FEATURES = {
 
 OPEN_ROW_GROUPS = 4
 """Row groups that a reader keeps in memory: a sequence crosses two, and neighbours in the order share theirs."""
-
-
-class NothingToTrainOn(UsageError):
-    """The tables are in order, but hold too few tokens for one batch."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +197,7 @@ def _tokenizer(lake: str, fingerprints: set[str], tokens: DeltaTable) -> Tokeniz
     if len(fingerprints) > 1:
         raise UsageError(f"{tokens.table_uri}: holds tokens of {len(fingerprints)} tokenizers; run tokenize_corpus again")
     if not fingerprints:
-        raise NothingToTrainOn(f"{tokens.table_uri}: holds no tokens at version {tokens.version()}")
+        raise NothingToDo(f"{tokens.table_uri}: holds no tokens at version {tokens.version()}")
     fingerprint = fingerprints.pop()
     if fingerprint not in known:
         have = ", ".join(name[:12] for name in known) or "none"

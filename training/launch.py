@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from schemas.configuration import UsageError
+from schemas.errors import UsageError
 from schemas.exit_codes import DONE, FAILED, RUN_AGAIN
 
 RENDEZVOUS = "HEADWATER_RENDEZVOUS"
@@ -107,7 +107,7 @@ def fail(place: Placement, message: str, code: int) -> NoReturn:
     Ends at once: an orderly end would wait for ranks that will not answer any more.
     """
     if place.folder is None:
-        print(f"error: rank {place.rank}: {message}", file=sys.stderr, flush=True)
+        print(f"pretrain: rank {place.rank}: {message}", file=sys.stderr, flush=True)
     else:
         path = place.folder / f"failure-{place.rank}.json"
         part = path.with_suffix(".part")
@@ -130,7 +130,7 @@ def _wait(children: list[subprocess.Popen[bytes]], folder: Path) -> int:
             # Ranks that fail because another one has gone do so within moments; then the first cause can be told.
             time.sleep(0.5)
             message, code = _first_failure(folder, {rank: code for rank, child in enumerate(children) if (code := child.poll()) is not None})
-            print(f"error: {message}", file=sys.stderr, flush=True)
+            print(f"pretrain: {message}", file=sys.stderr, flush=True)
             return code
         if None not in codes:
             return max(code for code in codes if code is not None)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 from datetime import datetime
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 
-import schemas
+from schemas.code_version import code_version
 from schemas.configuration import config_json
 from schemas.runs import RUNS
 from training.config import TrainingConfig
@@ -27,14 +24,14 @@ def record_run(
 ) -> None:
     """Append the row to `runs`; makes the table, with its checks, where a lake has none yet."""
     inputs = json.dumps({"tokens": str(table.version), "tokenizer": table.tokenizer.fingerprint}, sort_keys=True)
-    determined_by = json.dumps([STAGE, config_json(config), code_version(), inputs])
+    determined_by = json.dumps([STAGE, config_json(config), code_version("training"), inputs])
     row = {
         "run_id": run_id,
         "stage": STAGE,
         "crawl": None,
         "fingerprint": hashlib.sha256(determined_by.encode()).hexdigest(),
         "config": config_json(config),
-        "code_version": code_version(),
+        "code_version": code_version("training"),
         "inputs": inputs,
         "output_table": out,
         "output_version": None,
@@ -49,19 +46,9 @@ def record_run(
     write_deltalake(uri, pa.Table.from_pylist([row], schema=RUNS.arrow()), mode="append", commit_properties=properties)
 
 
-@cache
-def code_version() -> str:
-    """Package version and a hash of the sources that train."""
-    digest = hashlib.sha256()
-    for package in (Path(schemas.__file__).parent, Path(__file__).parent):
-        for source in sorted(package.rglob("*.py")):
-            digest.update(source.relative_to(package).as_posix().encode() + b"\0" + source.read_bytes())
-    return f"{importlib.metadata.version('headwater')}+{digest.hexdigest()[:12]}"
-
-
 def _create(uri: str) -> None:
     if DeltaTable.is_deltatable(uri):
         return
     table = DeltaTable.create(uri, schema=RUNS.arrow(), mode="ignore", description=f"One row is {RUNS.grain}.")
     for check in RUNS.checks:
-        table.alter.add_constraint({check.name: check.condition})
+        table.alter.add_constraint({check.name: check.constraint()})

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from schemas.configuration import UsageError
+from schemas.errors import NothingToDo, UsageError
 from training.commit import Commit, newest_commit, require_same_run
 from training.config import DataConfig, TrainingConfig, require_fit
-from training.delta_tokens import NothingToTrainOn, TokenTable, open_tokens
+from training.delta_tokens import TokenTable, open_tokens
 from training.plan import Plan, Source
 
 
@@ -58,7 +58,7 @@ def prepare(config: TrainingConfig, lake: str, out: Path, world_size: int) -> Jo
     table = open_tokens(lake, version)
     plan = make_plan(config.data, config.batch_sequences, table)
     if plan.epoch_sequences < config.batch_sequences:
-        raise NothingToTrainOn(
+        raise NothingToDo(
             f"{table.uri}: {table.tokens} tokens are too few for one batch of {config.batch_sequences} sequences of {config.data.sequence_length}"
         )
     pinned = config.model_copy(update={"data": config.data.model_copy(update={"tokens_version": table.version})})

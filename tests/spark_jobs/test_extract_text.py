@@ -6,8 +6,8 @@ import pytest
 from pyspark.sql import Observation
 from pyspark.sql import functions as F
 
-from schemas.configuration import UsageError
 from schemas.documents import DOCUMENTS
+from schemas.errors import UsageError
 from schemas.warc_files import WARC_FILES
 from spark_jobs import read_warc
 from spark_jobs.extract_text import Config, transform

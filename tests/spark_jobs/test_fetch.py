@@ -6,7 +6,7 @@ import pytest
 from fastwarc.warc import ArchiveIterator as FastIterator
 from warcio.archiveiterator import ArchiveIterator as WarcioIterator
 
-from schemas.configuration import UsageError
+from schemas.errors import UsageError
 from spark_jobs.fetch import FetchConfig, crawl, links_of
 from spark_jobs.local_site import serve
 from spark_jobs.package_docs import Resource, SiteConfig, package_site

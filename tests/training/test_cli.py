@@ -52,19 +52,19 @@ def test_a_bad_request_is_one_line_and_code_2(call: Call, lake: Path, tmp_path: 
     code, out, err = call("run", "tiny_cpu", "--lake", lake, "--out", tmp_path, *arguments)
     assert code == USAGE
     assert out == ""
-    assert err.startswith("error: ") and err.count("\n") == 1
+    assert err.startswith("pretrain: ") and err.count("\n") == 1
     assert message in err
 
 
 def test_a_missing_lake_is_one_line_and_code_2(call: Call, tmp_path: Path) -> None:
     code, _, err = call("run", "tiny_cpu", "--lake", tmp_path / "lake", "--out", tmp_path)
-    assert (code, err) == (USAGE, f"error: {tmp_path / 'lake'}: there is no lake here\n")
+    assert (code, err) == (USAGE, f"pretrain: {tmp_path / 'lake'}: there is no lake here\n")
 
 
 def test_a_missing_lake_option_is_one_line_and_code_2(call: Call, tmp_path: Path) -> None:
     code, _, err = call("run", "tiny_cpu", "--out", tmp_path)
     assert code == USAGE
-    assert err == "error: Missing option '--lake'.\n"
+    assert err == "pretrain: Missing option '--lake'. (see pretrain --help)\n"
 
 
 def test_another_tokenizer_is_one_line_and_code_2(
@@ -92,4 +92,4 @@ def test_too_few_tokens_for_a_batch_are_nothing_to_do(call: Call, lake: Path, tm
 def test_a_folder_that_is_no_checkpoint_is_refused(call: Call, tmp_path: Path) -> None:
     code, _, err = call("export-hf", tmp_path, "--out", tmp_path / "hf")
     assert code == USAGE
-    assert err == f"error: {tmp_path}: is not a committed checkpoint (COMMITTED.json is missing)\n"
+    assert err == f"pretrain: {tmp_path}: is not a committed checkpoint (COMMITTED.json is missing)\n"

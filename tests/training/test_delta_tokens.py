@@ -13,10 +13,9 @@ import pytest
 from deltalake import DeltaTable, TableFeatures, write_deltalake
 from tokenizers import Tokenizer
 
-from schemas.configuration import UsageError
-from schemas.contract import ContractError
+from schemas.errors import ContractError, NothingToDo, UsageError
 from schemas.tokens import TOKENS
-from training.delta_tokens import NothingToTrainOn, SourceReader, open_tokens
+from training.delta_tokens import SourceReader, open_tokens
 
 Rows = list[dict[str, Any]]
 
@@ -75,7 +74,7 @@ def test_tokens_of_two_tokenizers_are_refused(tmp_path: Path, rows: Rows, tokeni
 
 
 def test_an_empty_table_is_nothing_to_do(tmp_path: Path, tokenizer: Tokenizer, new_lake: Callable[..., Path]) -> None:
-    with pytest.raises(NothingToTrainOn, match="holds no tokens"):
+    with pytest.raises(NothingToDo, match="holds no tokens"):
         open_tokens(str(new_lake(tmp_path / "lake", [], tokenizer)), None)
 
 

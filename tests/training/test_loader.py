@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from schemas.contract import ContractError
+from schemas.errors import ContractError
 from training.config import DataConfig
 from training.delta_tokens import TokenTable, open_tokens
 from training.loader import HASH_MASK, BatchReader, prefetch

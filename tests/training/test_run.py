@@ -188,7 +188,7 @@ def test_a_failure_on_one_rank_ends_all_with_its_message(
     _, err = process.communicate(timeout=120)
     assert process.returncode == CONTRACT_BROKEN, err
     line = err.rstrip("\n").splitlines()[-1]
-    assert line.startswith("error: rank 1: ")
+    assert line.startswith("pretrain: rank 1: ")
     assert "where n_tokens says otherwise" in line
 
 
@@ -199,5 +199,5 @@ def test_a_killed_rank_ends_the_others_and_is_named(lake: Path, tmp_path: Path) 
     ranks["1"].kill()
     _, err = process.communicate(timeout=60)
     assert process.returncode == FAILED
-    assert err.rstrip("\n").splitlines()[-1] == "error: rank 1 was killed by SIGKILL"
+    assert err.rstrip("\n").splitlines()[-1] == "pretrain: rank 1 was killed by SIGKILL"
     assert not ranks["0"].is_running()
