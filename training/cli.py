@@ -60,7 +60,7 @@ def export_hf(checkpoint: Checkpoint, out: Annotated[Path, typer.Option(help="Fo
     folder = _checkpoint(checkpoint)
     from training.export_hf import export
 
-    print(export(folder, out))
+    print(f"exported model  {export(folder, out)}")
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -104,7 +105,8 @@ def test_an_empty_warc_is_one_line_and_a_counted_row(spark, tmp_path):
     assert last_line(run.stderr).startswith("corpus: no document is kept: of 1 records 0 were rejected and 1 failed")
 
 
-def test_a_policy_that_rejects_all_pages_says_which_rules_did(small_crawl, tmp_path):
+def test_a_policy_that_rejects_all_pages_says_which_rules_did(undisturbed, small_crawl, tmp_path):
+    shutil.copytree(undisturbed[0], tmp_path / "lake")
     strict = tmp_path / "strict.yaml"
     strict.write_text("name: strict\nrules:\n- {signal: gopher_quality.word_count, min: 1000000, max: null}\n")
     run = corpus("run", "demo", "--lake", tmp_path / "lake", "--warc", small_crawl, *SMALL, "--set", f"select_corpus.policy={strict}")
