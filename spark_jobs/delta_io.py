@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -11,6 +12,8 @@ from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from schemas.contract import Table
+
+COMMIT_NAME = re.compile(r"(\d{20})\.json")
 
 
 def table_path(lake: str, table: Table) -> str:
@@ -63,25 +66,27 @@ def append_rows(data: DataFrame, lake: str, table: Table) -> None:
 
 
 def create_table(spark: SparkSession, lake: str, table: Table) -> None:
-    """Create the table with its CHECK constraints, unless it exists."""
+    """Create the table with its CHECK constraints in one commit, unless it exists."""
     path = table_path(lake, table)
-    if not DeltaTable.isDeltaTable(spark, path):
-        builder = DeltaTable.createIfNotExists(spark).location(path).addColumns(table.spark()).comment(f"One row is {table.grain}.")
-        # No reader without a JVM can be misled: the plain protocol only.
-        builder = builder.property("delta.enableDeletionVectors", "false")
-        if table.partition_by:
-            builder = builder.partitionedBy(*table.partition_by)
-        builder.execute()
-    existing = spark.sql(f"SHOW TBLPROPERTIES delta.`{path}`").select("key")
-    names = {row.key for row in existing.collect()}
+    if DeltaTable.isDeltaTable(spark, path):
+        return
+    builder = DeltaTable.createIfNotExists(spark).location(path).addColumns(table.spark()).comment(f"One row is {table.grain}.")
+    # No reader without a JVM can be misled: the plain protocol only.
+    builder = builder.property("delta.enableDeletionVectors", "false")
     for check in table.checks:
-        # A creation that was killed halfway is completed here.
-        if f"delta.constraints.{check.name}" not in names:
-            spark.sql(f"ALTER TABLE delta.`{path}` ADD CONSTRAINT {check.name} CHECK ({check.constraint()})")
+        # What ALTER TABLE ADD CONSTRAINT would write, without its job and its commit for each.
+        builder = builder.property(f"delta.constraints.{check.name}", check.constraint())
+    if table.partition_by:
+        builder = builder.partitionedBy(*table.partition_by)
+    builder.execute()
 
 
 def current_version(spark: SparkSession, lake: str, table: Table) -> int:
-    return int(DeltaTable.forPath(spark, table_path(lake, table)).history(1).first()["version"])
+    """The newest version, told from the names in the log; the table's history would cost a job."""
+    log = spark._jvm.org.apache.hadoop.fs.Path(f"{table_path(lake, table)}/_delta_log")
+    files = log.getFileSystem(spark._jsc.hadoopConfiguration()).listStatus(log)
+    commits = (COMMIT_NAME.fullmatch(file.getPath().getName()) for file in files)
+    return max(int(commit[1]) for commit in commits if commit)
 
 
 def _types(data: DataFrame) -> dict[str, str]:

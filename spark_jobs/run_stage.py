@@ -13,10 +13,11 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Literal
 
 import structlog
-from pyspark.sql import Column, DataFrame, Observation, SparkSession
+from pyspark.sql import Column, DataFrame, Observation, Row, SparkSession
 from pyspark.sql import functions as F
 
 from schemas.code_version import code_version
@@ -78,6 +79,15 @@ class Lake:
     crawl: str
     outside: Mapping[str, DataFrame]
 
+    @cached_property
+    def newest_runs(self) -> dict[tuple[str, str | None], Row]:
+        """The newest entry of each stage and crawl in the ledger, as it was when first asked."""
+        if not delta_io.table_exists(self.spark, self.path, RUNS):
+            return {}
+        newest = F.max_by(F.struct("fingerprint", "output_version", "counts", "seconds"), "started_at").alias("newest")
+        entries = delta_io.read_table(self.spark, self.path, RUNS).groupBy("stage", "crawl").agg(newest).collect()
+        return {(entry["stage"], entry["crawl"]): entry["newest"] for entry in entries}
+
     def read(self, table: Table, scope: str) -> DataFrame:
         if table.name in self.outside:
             return self.outside[table.name]
@@ -97,7 +107,7 @@ def run_stage(stage: Stage, lake: Lake, config: Config) -> Run:
     inputs = {table.name: lake.version(table) for table in stage.reads}
     models = dict(stage.models(config))
     fingerprint = stage_fingerprint(stage, lake, config, inputs, models)
-    done = last_run(lake, stage)
+    done = lake.newest_runs.get((stage.name, lake.crawl if stage.scope == "crawl" else None))
     if done is not None and done["fingerprint"] == fingerprint and delta_io.table_exists(lake.spark, lake.path, stage.writes):
         log.info("stage is up to date", stage=stage.name, version=done["output_version"])
         return Run(stage.name, done["output_version"], json.loads(done["counts"]), done["seconds"], repeated=False)
@@ -142,16 +152,6 @@ def stage_fingerprint(stage: Stage, lake: Lake, config: Config, inputs: Mapping[
     """Hash of all that determines the output: equal fingerprints mean equal rows."""
     parts = [stage.name, config_json(config), code_version("spark_jobs"), lake.crawl if stage.scope == "crawl" else "", dict(inputs), dict(models)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def last_run(lake: Lake, stage: Stage) -> dict[str, Any] | None:
-    """The newest entry of the stage in the ledger, for this crawl or the whole lake."""
-    if not delta_io.table_exists(lake.spark, lake.path, RUNS):
-        return None
-    crawl = lake.crawl if stage.scope == "crawl" else None
-    entries = delta_io.read_table(lake.spark, lake.path, RUNS).where((F.col("stage") == stage.name) & F.col("crawl").eqNullSafe(F.lit(crawl)))
-    newest = entries.orderBy(F.col("started_at").desc()).select("fingerprint", "output_version", "counts", "seconds").first()
-    return newest.asDict() if newest is not None else None
 
 
 def explain_failure(stage: str, error: Exception) -> Exception:

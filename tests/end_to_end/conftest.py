@@ -9,18 +9,27 @@ from pathlib import Path
 
 import pytest
 
+from spark_jobs.fetch import DEMO_HOST, FetchConfig, crawl
+from spark_jobs.local_site import serve
+from spark_jobs.package_docs import SiteConfig, package_site
+
 CORPUS = Path(sys.executable).parent / "corpus"
+MODULES, LICENCES = 60, 20
 
 
 @pytest.fixture(scope="session")
 def small_crawl(tmp_path_factory) -> str:
-    """A glob of WARC files with about 150 responses."""
+    """A glob of two WARC files: pages of modules, licences under two addresses each, and an address that is not there."""
+    site = package_site(SiteConfig(max_pages=100, max_modules_per_package=2))
+    licences = [path for path in site if "licence" in path][: 2 * LICENCES]
+    modules = [path for path in site if path.endswith(".html") and "licence" not in path][:MODULES]
+    urls = [f"http://{DEMO_HOST}{path}" for path in (*modules, *licences, "/missing.html")]
     folder = tmp_path_factory.mktemp("crawl")
-    subprocess.run([CORPUS, "fetch", "--out", folder, "--max-pages", "150"], check=True, capture_output=True)
+    with serve(site) as address:
+        crawl(urls, folder, name="small", config=FetchConfig(max_pages=len(urls), delay_seconds=0, files=2), connect_to={DEMO_HOST: address})
     return f"{folder}/*.warc.gz"
 
 
-def corpus(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+def corpus(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run `corpus` as a user does, and return what it printed."""
-    command = [str(CORPUS), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
+    return subprocess.run([str(CORPUS), *map(str, arguments)], capture_output=True, text=True, check=False, env=os.environ)

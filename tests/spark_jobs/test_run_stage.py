@@ -132,10 +132,10 @@ def test_a_lake_may_be_given_by_a_relative_path(spark, tmp_path, monkeypatch):
     assert len(pages(spark, lake)) == 1
 
 
-def test_a_creation_that_was_killed_halfway_is_completed(spark, tmp_path):
+def test_a_table_is_created_with_its_checks_in_one_commit(spark, tmp_path):
     lake = str(tmp_path)
     delta_io.create_table(spark, lake, PAGES)
-    spark.sql(f"ALTER TABLE delta.`{lake}/pages` DROP CONSTRAINT score_is_fraction")
-    delta_io.create_table(spark, lake, PAGES)
+    assert delta_io.current_version(spark, lake, PAGES) == 0
     properties = {row.key: row.value for row in spark.sql(f"SHOW TBLPROPERTIES delta.`{lake}/pages`").collect()}
     assert properties["delta.constraints.score_is_fraction"] == "(score BETWEEN 0 AND 1) IS NOT FALSE"
+    assert properties["delta.minWriterVersion"] == "3"
