@@ -58,6 +58,7 @@ def run(
 def export_hf(checkpoint: Checkpoint, out: Annotated[Path, typer.Option(help="Folder to write.")]) -> None:
     """Write a checkpoint of any layout as a Hugging Face folder in Llama's form."""
     folder = _checkpoint(checkpoint)
+    _quiet()
     from training.export_hf import export
 
     print(f"exported model  {export(folder, out)}")
