@@ -134,7 +134,7 @@ def test_the_newest_two_commits_stay_and_nothing_else(story: Story) -> None:
 
 def test_the_ledger_has_one_row_of_the_finished_run(story: Story) -> None:
     table = DeltaTable(str(story.lake / "runs"))
-    assert table.metadata().configuration == {"delta.constraints.seconds_not_negative": "seconds >= 0"}
+    assert table.metadata().configuration == {"delta.constraints.seconds_not_negative": "seconds >= 0 IS NOT FALSE"}
     rows = [row for row in pa.table(table.to_pyarrow_table()).to_pylist() if row["output_table"] == str(story.out)]
     assert len(rows) == 1
     assert set(rows[0]) == set(RUNS.column_names)
