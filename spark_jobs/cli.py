@@ -43,7 +43,7 @@ def run(
         raise UsageError("--warc GLOB is required: which WARC files are to be read?")
     if dry_run:
         print(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
-        print("\n".join(plan_lines(lambda: start_session(config.session), config, lake=lake, warc=warc)))
+        print("\n".join(plan_lines(start_session(config.session), config, lake=lake, warc=warc)))
         return exit_codes.DONE
     summary = run_pipeline(start_session(config.session), config, lake=lake, warc=warc, until=until)
     if summary is not None:

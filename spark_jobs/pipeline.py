@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from pydantic import Field, create_model
@@ -145,9 +144,8 @@ def nothing_kept(summary: Summary) -> str:
     )
 
 
-def plan_lines(spark_started: Callable[[], SparkSession], config: PipelineKeys, *, lake: str, warc: str) -> list[str]:
+def plan_lines(spark: SparkSession, config: PipelineKeys, *, lake: str, warc: str) -> list[str]:
     """For a dry run: each stage with the table that it would write, and whether that table is there already."""
-    spark = spark_started()
     files = read_warc.warc_files(spark, warc, config.crawl).count()
     lines = [f"WARC files: {files}"]
     for stage in STAGES:
