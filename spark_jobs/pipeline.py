@@ -90,10 +90,10 @@ class Summary:
 
 def run_pipeline(spark: SparkSession, config: PipelineKeys, *, lake: str, warc: str, until: str | None = None) -> Summary | None:
     """Bring every stage up to date, in order; None when `until` stops before there is a summary. Raises `NothingToDo` when no document is kept."""
-    inputs = Lake(spark, lake, config.crawl, {"warc_files": read_warc.warc_files(spark, warc, config.crawl)})
-    runs: dict[str, Run] = {}
-    for stage in stages_until(until):
-        runs[stage.name] = run_stage(stage, inputs, getattr(config, stage.name))
+    off = {stage.name: stage.writes for stage in STAGES if not stage.enabled(getattr(config, stage.name))}
+    empty = {table.name: spark.createDataFrame([], table.spark()) for table in off.values()}
+    inputs = Lake(spark, lake, config.crawl, {"warc_files": read_warc.warc_files(spark, warc, config.crawl), **empty})
+    runs = {stage.name: run_stage(stage, inputs, getattr(config, stage.name)) for stage in stages_until(until) if stage.name not in off}
     if until is not None and until != STAGES[-1].name:
         return None
     summary = summarize(inputs, runs)
@@ -149,6 +149,9 @@ def plan_lines(spark: SparkSession, config: PipelineKeys, *, lake: str, warc: st
     files = read_warc.warc_files(spark, warc, config.crawl).count()
     lines = [f"WARC files: {files}"]
     for stage in STAGES:
+        if not stage.enabled(getattr(config, stage.name)):
+            lines.append(f"{stage.name:<20} is off")
+            continue
         there = delta_io.table_exists(spark, lake, stage.writes)
         lines.append(
             f"{stage.name:<20} {'replaces' if there else 'creates'} {stage.writes.name}{f' of crawl {config.crawl}' if stage.scope == 'crawl' else ''}"

@@ -55,7 +55,9 @@ class Stage:
     observes_reading: bool = False
     """Whether the transform also takes `observation`, and counts in it what it reads but does not give out."""
     models: Callable[[Any], Mapping[str, str]] = field(default=lambda config: {})
-    """Model files that the configuration names, with their SHA-256."""
+    """Files that the configuration names (models, lists), with their SHA-256."""
+    enabled: Callable[[Any], bool] = field(default=lambda config: True)
+    """Whether a pipeline runs the stage under this configuration; where it does not, later stages read an empty table in its place."""
 
 
 @dataclass(frozen=True)
