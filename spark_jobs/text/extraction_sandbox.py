@@ -28,10 +28,16 @@ START_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """What became of a page: `reason` is None and there is `text`, or the page failed for `reason`, in words `detail`."""
+    """What became of a page: `reason` is None and there is `text`, or the page failed for `reason`, in words `detail`.
+
+    `date` is the day of publication as YYYY-MM-DD; `page_type` is one of `page_type.PAGE_TYPES`.
+    """
 
     text: str | None = None
     title: str | None = None
+    author: str | None = None
+    date: str | None = None
+    page_type: str | None = None
     charset: str | None = None
     reason: str | None = None
     detail: str | None = None
