@@ -14,10 +14,12 @@ DECISIONS = Table(
         Column(name="outcome", type="string", description="`kept`, `rejected` or `failed`"),
         Column(name="rejected_by", type="array<string>", description="every rule that rejects the document, in the policy's order; empty unless rejected"),
         Column(name="weight", type="double", description="sampling weight of a kept document; 0 otherwise"),
+        Column(name="bucket", type="string", nullable=True, description="`head`, `middle` or `tail` by the policy's limits; null where it has none for it"),
     ),
     checks=(
         Check(name="known_outcome", condition="outcome IN ('kept', 'rejected', 'failed')"),
         Check(name="rules_when_rejected", condition="(outcome = 'rejected') = (size(rejected_by) > 0)"),
         Check(name="weight_when_kept", condition="(outcome = 'kept') = (weight > 0)"),
+        Check(name="known_bucket", condition="bucket IN ('head', 'middle', 'tail')"),
     ),
 )

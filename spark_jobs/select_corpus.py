@@ -56,6 +56,7 @@ def transform(documents: DataFrame, signals: DataFrame, exact_duplicates: DataFr
         decided.withColumn("outcome", outcome)
         .withColumn("policy", F.lit(policy.name))
         .withColumn("weight", F.when(F.col("outcome") == "kept", _weight(policy)).otherwise(F.lit(0.0)))
+        .withColumn("bucket", F.lit(None).cast("string"))
         .select(*DECISIONS.column_names)
     )
 

@@ -1,4 +1,4 @@
-"""Decisions, and the corpus that they make."""
+"""Decisions of a policy, each with all its rules."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pyspark.sql import DataFrame
 
 from schemas.decisions import DECISIONS
 from schemas.duplicates import EXACT_DUPLICATES, NEAR_DUPLICATES
-from spark_jobs import assemble_corpus
 from spark_jobs.policy import Policy
 from spark_jobs.select_corpus import Config, transform
 from spark_jobs.signals import SIGNALS, SIGNALS_TABLE
@@ -126,7 +125,6 @@ def test_a_document_that_was_never_measured_stops_the_run(spark, documents_of):
 def test_nothing_in_gives_nothing_out(spark, documents_of):
     decisions = decided(spark, documents_of(), {})
     assert decisions.collect() == []
-    assert assemble_corpus.transform(documents_of(), decisions, config=assemble_corpus.Config()).collect() == []
 
 
 def test_deciding_reads_no_text(spark, documents_of, tmp_path):
@@ -136,25 +134,3 @@ def test_deciding_reads_no_text(spark, documents_of, tmp_path):
     (read,) = re.findall(r"FileScan parquet \[(.*?)\]", plan)
     assert {column.partition("#")[0] for column in read.split(",")} <= {"doc_id", "crawl", "extract_status", "extract_reason", "language", "language_score"}
     assert "Python" not in plan
-
-
-def test_the_corpus_holds_the_text_of_the_kept_documents_only(spark, documents_of):
-    documents = documents_of(
-        {"doc_id": "good", **ENGLISH, "url": "https://example.org/", "domain": "example.org", "warc_offset": 7},
-        {"doc_id": "bad", "text": "mauvais", "language": "fr", "language_score": 0.9},
-        {"doc_id": "hung", "extract_status": "failed", "extract_reason": "timeout", "text_hash": None},
-    )
-    decisions = decided(spark, documents, {"good": GOOD, "bad": GOOD})
-    expected = [("good", "c1", "books", "https://example.org/", "example.org", "en", 2.0, "some text", "a.warc.gz", 7)]
-    for broadcast_kept in (True, False):
-        corpus = assemble_corpus.transform(documents, decisions, config=assemble_corpus.Config(source="books", broadcast_kept=broadcast_kept))
-        assert [tuple(row) for row in corpus.collect()] == expected
-
-
-def test_the_text_of_kept_documents_is_not_shuffled(spark, documents_of, tmp_path):
-    documents_of({"doc_id": "good", **ENGLISH}).write.format("delta").save(str(tmp_path / "documents"))
-    documents = spark.read.format("delta").load(str(tmp_path / "documents"))
-    decisions = spark.createDataFrame([("good", "c1", "test", "kept", [], 1.0)], DECISIONS.spark())
-    plan = assemble_corpus.transform(documents, decisions, config=assemble_corpus.Config())._jdf.queryExecution().executedPlan().toString()
-    assert "BroadcastHashJoin" in plan
-    assert "Exchange hashpartitioning" not in plan
