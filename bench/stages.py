@@ -17,9 +17,8 @@ from pyspark.sql import SparkSession
 
 from schemas.configuration import load_config
 from schemas.logs import configure_logs
-from spark_jobs import read_warc
 from spark_jobs.cli import pipeline_file
-from spark_jobs.pipeline import STAGES, PipelineConfig
+from spark_jobs.pipeline import PipelineConfig, enabled_stages, open_lake
 from spark_jobs.run_stage import Lake, Stage, run_stage
 from spark_jobs.session import start_session
 
@@ -39,8 +38,8 @@ class Measured:
 
 def measure_stages(spark: SparkSession, config: PipelineConfig, warc: str, folder: str) -> Iterator[Measured]:
     """Run every stage once, in order, in an empty lake."""
-    lake = Lake(spark, folder, config.crawl, {"warc_files": read_warc.warc_files(spark, warc, config.crawl)})
-    for stage in STAGES:
+    lake = open_lake(spark, config, lake=folder, warc=warc)
+    for stage in enabled_stages(config):
         started = time.monotonic()
         run_stage(stage, lake, getattr(config, stage.name))
         seconds = time.monotonic() - started

@@ -6,7 +6,7 @@ CORPUS = Table(
     name="corpus",
     grain="one kept document",
     key=("doc_id",),
-    partition_by=("crawl",),
+    partition_by=("crawl", "language"),
     columns=(
         Column(name="doc_id", type="string", description="the document"),
         Column(name="crawl", type="string", description="its crawl"),
@@ -15,6 +15,7 @@ CORPUS = Table(
         Column(name="domain", type="string", nullable=True, description="registered domain of the page"),
         Column(name="language", type="string", nullable=True, description="its language"),
         Column(name="weight", type="double", description="sampling weight from the policy"),
+        Column(name="bucket", type="string", nullable=True, description="quality bucket from the policy; null where it has none"),
         Column(name="text", type="string", description="text after all edits"),
         Column(name="warc_path", type="string", description="WARC file that the page came from"),
         Column(name="warc_offset", type="long", description="offset of its record there"),

@@ -90,16 +90,27 @@ class Summary:
 
 def run_pipeline(spark: SparkSession, config: PipelineKeys, *, lake: str, warc: str, until: str | None = None) -> Summary | None:
     """Bring every stage up to date, in order; None when `until` stops before there is a summary. Raises `NothingToDo` when no document is kept."""
-    off = {stage.name: stage.writes for stage in STAGES if not stage.enabled(getattr(config, stage.name))}
-    empty = {table.name: spark.createDataFrame([], table.spark()) for table in off.values()}
-    inputs = Lake(spark, lake, config.crawl, {"warc_files": read_warc.warc_files(spark, warc, config.crawl), **empty})
-    runs = {stage.name: run_stage(stage, inputs, getattr(config, stage.name)) for stage in stages_until(until) if stage.name not in off}
+    inputs = open_lake(spark, config, lake=lake, warc=warc)
+    enabled = enabled_stages(config)
+    runs = {stage.name: run_stage(stage, inputs, getattr(config, stage.name)) for stage in stages_until(until) if stage in enabled}
     if until is not None and until != STAGES[-1].name:
         return None
     summary = summarize(inputs, runs)
     if summary.kept == 0:
         raise NothingToDo(nothing_kept(summary))
     return summary
+
+
+def enabled_stages(config: PipelineKeys) -> tuple[Stage, ...]:
+    return tuple(stage for stage in STAGES if stage.enabled(getattr(config, stage.name)))
+
+
+def open_lake(spark: SparkSession, config: PipelineKeys, *, lake: str, warc: str) -> Lake:
+    """The lake with the listing of WARC files; a table that no enabled stage writes is read as an empty one, whatever an earlier run left there."""
+    written = {stage.writes.name for stage in enabled_stages(config)}
+    unwritten = {table.name: table for stage in STAGES for table in stage.reads if table.name not in written}
+    empty = {name: spark.createDataFrame([], table.spark()) for name, table in unwritten.items()}
+    return Lake(spark, lake, config.crawl, empty | {"warc_files": read_warc.warc_files(spark, warc, config.crawl)})
 
 
 def stages_until(name: str | None) -> tuple[Stage, ...]:

@@ -31,7 +31,9 @@ POLICY = Policy.model_validate(
 
 def signals_of(spark, rows: dict[str, dict[str, float]]) -> DataFrame:
     """Signals by key; what a row does not state is 0."""
-    values = [(doc_id, "c1", *((int if signal.type == "long" else float)(stated.get(signal.key, 0)) for signal in SIGNALS)) for doc_id, stated in rows.items()]
+    values = [
+        (doc_id, "c1", *((int if signal.type == "long" else float)(stated.get(signal.key, 0)) for signal in SIGNALS), None) for doc_id, stated in rows.items()
+    ]
     return spark.createDataFrame(values, SIGNALS_TABLE.spark())
 
 

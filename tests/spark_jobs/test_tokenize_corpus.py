@@ -19,7 +19,7 @@ TEXTS = [f"The river {name} carries {n * 37} barrels of water past town {n}, and
 
 
 def corpus_of(spark, texts: list[str]) -> DataFrame:
-    rows = [(f"{n:032x}", "c1", "web", None, None, "en", 1.0, text, "a.warc.gz", n) for n, text in enumerate(texts)]
+    rows = [(f"{n:032x}", "c1", "web", None, None, "en", 1.0, None, text, "a.warc.gz", n) for n, text in enumerate(texts)]
     return spark.createDataFrame(rows, CORPUS.spark())
 
 
