@@ -14,7 +14,7 @@ from fastwarc.warc import ArchiveIterator, WarcRecordType
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 
-from spark_jobs.signals import SIGNALS, measure
+from spark_jobs.signals import TEXT_SIGNALS, measure
 from spark_jobs.text.text_view import TextView
 
 REAL_PAGES = Path(__file__).resolve().parents[2] / "shared" / "data" / "warc" / "web-pages-00.warc.gz"
@@ -44,7 +44,7 @@ def milliseconds(work: Callable[[str], object], texts: list[str]) -> float:
 
 
 def family_work(family: str) -> Callable[[str], object]:
-    measures = [signal.measure for signal in SIGNALS if signal.family == family]
+    measures = [signal.measure for signal in TEXT_SIGNALS if signal.family == family]
 
     def work(text: str) -> list[float]:
         view = TextView(text)
@@ -64,9 +64,9 @@ def main() -> None:
         parser.error(f"{warc}: no page with text")
     tokens = sum(len(TextView(text).words) for text in texts) / len(texts)
     whole = milliseconds(measure, texts)
-    print(f"{len(texts)} pages, {tokens:.0f} tokens each: {whole:.2f} ms a page, {1000 / whole:.0f} documents/s a core, all {len(SIGNALS)} signals")
+    print(f"{len(texts)} pages, {tokens:.0f} tokens each: {whole:.2f} ms a page, {1000 / whole:.0f} documents/s a core, all {len(TEXT_SIGNALS)} signals")
     print(f"  splitting words alone: {milliseconds(lambda text: TextView(text).words, texts):.2f} ms")
-    for family in dict.fromkeys(signal.family for signal in SIGNALS):
+    for family in dict.fromkeys(signal.family for signal in TEXT_SIGNALS):
         print(f"  {family}, words included: {milliseconds(family_work(family), texts):.2f} ms")
 
 

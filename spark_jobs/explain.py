@@ -92,13 +92,19 @@ def _signals(tables: Tables, doc_id: str, policy: Policy) -> Lines:
         rules.setdefault(rule.column, []).append(rule)
     width = max(len(signal.key) for signal in SIGNALS)
     lines = [
-        f"{signal.key:<{width}}  {measured[signal.column.name]:>10.6g}  {_verdict(measured[signal.column.name], rules.get(signal.column.name, []))}"
+        f"{signal.key:<{width}}  {_number(measured[signal.column.name])}  {_verdict(measured[signal.column.name], rules.get(signal.column.name, []))}"
         for signal in SIGNALS
     ]
     yield "signals", "\n".join(lines)
 
 
-def _verdict(value: float, rules: list[Rule]) -> str:
+def _number(value: float | None) -> str:
+    return f"{value:>10.6g}" if value is not None else f"{'no model':>10}"
+
+
+def _verdict(value: float | None, rules: list[Rule]) -> str:
+    if value is None:
+        return "no limit applies" if rules else ""
     words = []
     for rule in rules:
         broken = (rule.min is not None and value < rule.min) or (rule.max is not None and value > rule.max)

@@ -76,7 +76,8 @@ def count_bins(batches: Iterator[pa.RecordBatch], columns: list[str], edges: lis
     totals = [np.zeros(len(edge), np.int64) for edge in edges]
     for batch in batches:
         for total, column, edge in zip(totals, columns, edges, strict=True):
-            values = pc.cast(batch.column(column), pa.float64()).to_numpy(zero_copy_only=False)
+            # A model's signal is null where there was no model for the document.
+            values = pc.drop_null(pc.cast(batch.column(column), pa.float64())).to_numpy(zero_copy_only=False)
             total += np.bincount(np.searchsorted(edge, values, side="right") - 1, minlength=len(edge))
     rows = [(i, int(j), int(total[j])) for i, total in enumerate(totals) for j in np.flatnonzero(total)]
     schema = pa.schema([("rule", pa.int32()), ("bin", pa.int32()), ("documents", pa.int64())])

@@ -1,13 +1,12 @@
-"""What a signal is: a number measured on a text, declared once with all that follows from it."""
+"""What a signal is: a number measured on a text, by a rule or by a model, declared once with all that follows from it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from schemas.contract import Column
-from spark_jobs.text.text_view import TextView
 
 type Value = int | float
 
@@ -22,7 +21,10 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Signal:
-    """A number measured on the text of a document. Values are never negative, never NaN, and 0 where the text is empty."""
+    """A number measured on the text of a document. Values are never negative and never NaN.
+
+    Without a model, the value is 0 where the text is empty, and never null. With one it is null where no such model is given, or none for the language.
+    """
 
     family: str
     """Rule set that it belongs to: the first part of its key in a policy."""
@@ -34,14 +36,16 @@ class Signal:
     """Its meaning, as the contract and the reference have it."""
     source: str
     """Paper and section, or program, that defines it."""
-    measure: Callable[[TextView], Value]
-    """Pure function from a text to the value."""
+    measure: Callable[[Any], Value]
+    """Pure function from a text (`TextView`), or from the score that the model gave (a field of `ModelScores`), to the value."""
     default: Limits | None
     """Limits that the source recommends; None where it is only measured."""
     at_most: float | None = None
     """The largest value that it can take, if there is one."""
-    examples: tuple[tuple[str, Value], ...]
-    """Texts and their values; documentation and tests at once."""
+    model: str | None = None
+    """Kind of the model whose score it is, a field of `ModelScores`; None where it is counted on the text."""
+    examples: tuple[tuple[str, Value], ...] = ()
+    """Texts and their values; documentation and tests at once. None where they depend on a model."""
 
     @property
     def key(self) -> str:
@@ -50,7 +54,8 @@ class Signal:
 
     @property
     def column(self) -> Column:
-        return Column(name=f"{self.family}_{self.name}", type=self.type, description=f"{self.description} ({self.source})")
+        null = f"; null without a {self.model} model" if self.model else ""
+        return Column(name=f"{self.family}_{self.name}", type=self.type, description=f"{self.description} ({self.source}){null}", nullable=bool(self.model))
 
     @property
     def range_condition(self) -> str:

@@ -28,7 +28,10 @@ def test_the_table_accepts_what_is_measured_and_refuses_what_cannot_be(spark, do
     scores = transform(documents_of(*({"doc_id": doc_id, "text": text} for doc_id, text in TEXTS.items())), config=Config())
     delta_io.write_table(scores, str(tmp_path), SIGNALS_TABLE)
     assert delta_io.read_table(spark, str(tmp_path), SIGNALS_TABLE).count() == len(TEXTS)
-    impossible = tuple(float("nan") if name == "gopher_quality_mean_word_length" else 0 if kind == "bigint" else 0.0 for name, kind in scores.dtypes[2:])
+    impossible = tuple(
+        float("nan") if name == "gopher_quality_mean_word_length" else None if kind == "string" else 0 if kind == "bigint" else 0.0
+        for name, kind in scores.dtypes[2:]
+    )
     with pytest.raises(Exception, match="values_in_range"):
         delta_io.write_table(spark.createDataFrame([("x", "c1", *impossible)], SIGNALS_TABLE.spark()), str(tmp_path), SIGNALS_TABLE)
 
@@ -36,4 +39,4 @@ def test_the_table_accepts_what_is_measured_and_refuses_what_cannot_be(spark, do
 def test_no_documents_have_no_signals(documents_of):
     scores = transform(documents_of(), config=Config())
     assert scores.collect() == []
-    assert len(scores.columns) == 2 + len(SIGNALS)
+    assert len(scores.columns) == 2 + len(SIGNALS) + 1

@@ -56,7 +56,7 @@ def document(number: int, url: str, text: str | None, language: str | None, **ot
 
 
 def measured(number: int, **others: float) -> dict[str, object]:
-    zeros = {column.name: 0 if column.type == "long" else 0.0 for column in SIGNALS_TABLE.columns[2:]}
+    zeros = {column.name: None if column.nullable else 0 if column.type == "long" else 0.0 for column in SIGNALS_TABLE.columns[2:]}
     return {**zeros, **PASSES_ALL_RULES, **others, "doc_id": doc_id(number), "crawl": "c2" if number == 8 else "c1"}
 
 

@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.contract import Table
-from spark_jobs.signals import SIGNALS, SIGNALS_TABLE, Signal, measure
+from spark_jobs.signals import MODEL_SIGNALS, SIGNALS, SIGNALS_TABLE, TEXT_SIGNALS, Signal, measure
+from spark_jobs.text.model_scores import ModelScores, SentenceScores, Topic
 from spark_jobs.text.text_view import TextView
 
 each_signal = pytest.mark.parametrize("signal", SIGNALS, ids=lambda signal: signal.key)
+each_text_signal = pytest.mark.parametrize("signal", TEXT_SIGNALS, ids=lambda signal: signal.key)
 
 HOSTILE = {
     "empty": "",
@@ -37,25 +39,25 @@ def value_of(signal: Signal, text: str) -> float:
     return signal.measure(TextView(text))
 
 
-@each_signal
+@each_text_signal
 def test_examples_have_the_values_that_they_state(signal):
     for text, expected in signal.examples:
         actual = value_of(signal, text)
         assert actual == pytest.approx(expected), text
 
 
-@each_signal
+@each_text_signal
 def test_an_empty_text_has_the_value_zero(signal):
     assert value_of(signal, "") == 0
     assert ("", 0) in [(text, value) for text, value in signal.examples]
 
 
-@each_signal
+@each_text_signal
 def test_there_is_an_example_with_a_value_above_zero(signal):
     assert any(value > 0 for _, value in signal.examples)
 
 
-@each_signal
+@each_text_signal
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_texts_have_values_in_the_declared_range(signal, text):
     require_in_range(signal, value_of(signal, text))
@@ -64,15 +66,23 @@ def test_hostile_texts_have_values_in_the_declared_range(signal, text):
 @settings(deadline=None, max_examples=300)
 @given(texts)
 def test_any_text_has_values_in_the_declared_range(text):
-    for signal, value in zip(SIGNALS, measure(text), strict=True):
+    values = measure(text)
+    for signal, value in zip(TEXT_SIGNALS, values, strict=False):
         require_in_range(signal, value)
+    assert not any(values[len(TEXT_SIGNALS) :]), "no model was given"
 
 
 @settings(deadline=None, max_examples=100)
 @given(texts)
 def test_values_do_not_depend_on_which_signal_asked_first(text):
     backwards = TextView(text)
-    assert tuple(signal.measure(backwards) for signal in reversed(SIGNALS))[::-1] == measure(text)
+    assert tuple(signal.measure(backwards) for signal in reversed(TEXT_SIGNALS))[::-1] == measure(text)[: len(TEXT_SIGNALS)]
+
+
+def test_signals_of_models_are_what_the_models_say():
+    scores = ModelScores(perplexity=250.0, quality=0.5, toxicity=SentenceScores(0.75, 0.25), nsfw=SentenceScores(0.0, 0.0), topic=Topic("law", 0.875))
+    assert measure("", scores)[len(TEXT_SIGNALS) :] == (250.0, 0.5, 0.75, 0.25, 0.0, 0.0, 0.875, "law")
+    assert all(signal.model in ModelScores.__dataclass_fields__ for signal in MODEL_SIGNALS)
 
 
 def require_in_range(signal: Signal, value: float) -> None:
@@ -84,8 +94,8 @@ def require_in_range(signal: Signal, value: float) -> None:
 def test_keys_and_columns_are_distinct():
     assert len({signal.key for signal in SIGNALS}) == len(SIGNALS)
     assert isinstance(SIGNALS_TABLE, Table)
-    assert SIGNALS_TABLE.column_names[2:] == tuple(f"{signal.family}_{signal.name}" for signal in SIGNALS)
-    assert not any(column.nullable for column in SIGNALS_TABLE.columns)
+    assert SIGNALS_TABLE.column_names[2:] == (*(f"{signal.family}_{signal.name}" for signal in SIGNALS), "topic_label")
+    assert {column.name for column in SIGNALS_TABLE.columns if column.nullable} == {*(signal.column.name for signal in MODEL_SIGNALS), "topic_label"}
 
 
 @each_signal
