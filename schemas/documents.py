@@ -4,7 +4,10 @@ from schemas.contract import Check, Column, Table
 
 DOCUMENTS = Table(
     name="documents",
-    grain="one record of a WARC that was offered for extraction: a response, a revisit, a resource, or a stretch of a file that could not be read",
+    grain=(
+        "one record of a WARC that was offered for extraction: a response, a revisit, a resource, a conversion to plain text, "
+        "or a stretch of a file that could not be read"
+    ),
     key=("doc_id",),
     partition_by=("crawl",),
     columns=(
@@ -33,9 +36,37 @@ DOCUMENTS = Table(
         ),
         Column(name="extract_reason", type="string", nullable=True, description="why the record was skipped or failed; null where it was extracted"),
         Column(name="extract_detail", type="string", nullable=True, description="the reason in words, with the position or the exception, for people"),
+        Column(name="extractor", type="string", nullable=True, description="what made the text: an extractor's name, or `wet` for a conversion record"),
         Column(name="title", type="string", nullable=True, description="title of the page"),
+        Column(name="author", type="string", nullable=True, description="author as the page names them"),
+        Column(name="date", type="string", nullable=True, description="day of publication as the page gives it, ISO 8601"),
+        Column(name="page_type", type="string", nullable=True, description="kind of page (article, forum, product, ...) as the extractor takes it to be"),
         Column(name="text", type="string", nullable=True, description="main content as plain text"),
         Column(name="text_hash", type="string", nullable=True, description="128-bit hash of the text, in hex"),
+        Column(
+            name="licence", type="string", nullable=True, description="Creative Commons licence that the page states: `by`, `by-sa`, ..., `cc0`, `publicdomain`"
+        ),
+        Column(name="licence_version", type="string", nullable=True, description="its version, such as `4.0`; null where the page does not say"),
+        Column(
+            name="licence_confidence",
+            type="double",
+            nullable=True,
+            description="how far the statement can be taken for one about the page itself, by where it stands (see `text/rights.py`)",
+        ),
+        Column(
+            name="robots",
+            type="array<string>",
+            nullable=True,
+            description="directives of X-Robots-Tag and meta robots, sorted, such as `noindex` or `noai`; those for one agent as `agent: directive`",
+        ),
+        Column(name="tdm_reservation", type="int", nullable=True, description="1: text and data mining is reserved (TDMRep); 0: it is not; null: not said"),
+        Column(name="tdm_policy", type="string", nullable=True, description="URL of the TDM policy that the page or its server names"),
+        Column(
+            name="safety_evidence",
+            type="string",
+            nullable=True,
+            description="JSON, for records withheld by the safety gate only: digest of the payload and the lists that matched; see `quarantine`",
+        ),
         Column(name="language", type="string", nullable=True, description="most probable language, as the language model names it"),
         Column(name="language_score", type="double", nullable=True, description="its probability"),
     ),
@@ -43,6 +74,13 @@ DOCUMENTS = Table(
         Check(name="known_status", condition="extract_status IN ('extracted', 'skipped', 'failed')"),
         Check(name="text_when_extracted", condition="(extract_status = 'extracted') = (text IS NOT NULL AND text_hash IS NOT NULL)"),
         Check(name="reason_unless_extracted", condition="(extract_status = 'extracted') = (extract_reason IS NULL)"),
+        Check(name="evidence_when_quarantined", condition="(extract_reason <=> 'quarantined') = (safety_evidence IS NOT NULL)"),
+        Check(
+            name="nothing_of_quarantined",
+            condition="safety_evidence IS NULL OR coalesce(url, host, domain, record_id, title, author, text, text_hash, tdm_policy, extract_detail) IS NULL",
+        ),
+        Check(name="licence_confidence_is_probability", condition="licence_confidence BETWEEN 0 AND 1"),
+        Check(name="tdm_reservation_is_a_flag", condition="tdm_reservation IN (0, 1)"),
         Check(name="offset_not_negative", condition="warc_offset >= 0"),
         Check(name="language_score_is_probability", condition="language_score BETWEEN 0 AND 1"),
     ),

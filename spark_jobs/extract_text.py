@@ -16,7 +16,6 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from schemas import configuration
-from schemas.contract import ARROW_TYPES
 from schemas.documents import DOCUMENTS
 from schemas.warc_files import WARC_FILES
 from spark_jobs import identify_language, read_warc
@@ -27,7 +26,7 @@ from spark_jobs.text.urls import host_of, registered_domain
 _LANGUAGE_COLUMNS = ("language", "language_score")
 _TEXT_COLUMNS = tuple(column for column in DOCUMENTS.columns if column.name not in _LANGUAGE_COLUMNS)
 _TEXT_DDL = ", ".join(f"{column.name} {column.type.replace('long', 'bigint')}" for column in _TEXT_COLUMNS)
-_TEXT_ARROW = pa.schema([pa.field(column.name, ARROW_TYPES[column.type]) for column in _TEXT_COLUMNS])
+_TEXT_ARROW = pa.schema([column.arrow().with_nullable(True) for column in _TEXT_COLUMNS])
 _BATCH_ROWS = 64
 
 
@@ -63,19 +62,20 @@ def extract(captures: DataFrame, config: Config) -> DataFrame:
         sandbox = _sandbox(*settings)
         for batch in batches:
             for start in range(0, batch.num_rows, _BATCH_ROWS):
-                rows = (document_row(row, sandbox) for row in batch.slice(start, _BATCH_ROWS).to_pylist())
+                rows = (document_row(row, sandbox, config.extractor) for row in batch.slice(start, _BATCH_ROWS).to_pylist())
                 yield pa.RecordBatch.from_pylist(list(rows), schema=_TEXT_ARROW)
 
     return captures.mapInArrow(extract_batches, _TEXT_DDL)
 
 
-def document_row(capture: dict[str, object], sandbox: ExtractionSandbox) -> dict[str, object]:
+def document_row(capture: dict[str, object], sandbox: ExtractionSandbox, extractor: str) -> dict[str, object]:
     """A capture as a row of DOCUMENTS without the language; only offered captures reach the sandbox."""
     row = {name: value for name, value in capture.items() if name != "body"}
     url, body, charset = capture["url"], capture["body"], capture["charset"]
     host = host_of(url if isinstance(url, str) else None)
     row |= {"host": host, "domain": registered_domain(host) if host else None, "charset": None}
     if isinstance(body, bytes):
+        row["extractor"] = extractor
         row |= _outcome(sandbox.extract(body, charset if isinstance(charset, str) else None), capture["extract_detail"])
     return row
 
