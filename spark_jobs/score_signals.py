@@ -1,11 +1,11 @@
-"""Measure every signal on every extracted document; nothing is decided here.
+"""Measure every signal on every extracted document, those of models where a model is given; nothing is decided here.
 
 A changed threshold then costs one scan of numbers, never another pass over the text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -15,29 +15,46 @@ from schemas import configuration
 from schemas.documents import DOCUMENTS
 from spark_jobs.run_stage import Stage
 from spark_jobs.signals import SIGNALS_TABLE, measure
+from spark_jobs.text.document_scorer import DocumentScorer, ModelsConfig, load_scorer, model_files
 
 
 class Config(configuration.Config):
-    """Nothing to set: every signal is measured."""
+    """What to measure with. Every signal that needs no model is always measured."""
+
+    models: ModelsConfig = ModelsConfig()
+    """Models that score documents."""
 
 
 def transform(documents: DataFrame, *, config: Config) -> DataFrame:
-    """One row for each extracted document; only ids and texts go to the Python workers."""
-    texts = documents.where(F.col("extract_status") == "extracted").select("doc_id", "crawl", "text")
-    return texts.mapInArrow(_measure_batches, SIGNALS_TABLE.spark()).select(*SIGNALS_TABLE.column_names)
+    """One row for each extracted document; only ids, languages and texts go to the Python workers."""
+    texts = documents.where(F.col("extract_status") == "extracted").select("doc_id", "crawl", "language", "text")
+    models = config.models.model_dump_json()
+
+    def measure_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        scorer = load_scorer(models)
+        for batch in batches:
+            yield measure_batch(batch, scorer)
+
+    return texts.mapInArrow(measure_batches, SIGNALS_TABLE.spark()).select(*SIGNALS_TABLE.column_names)
 
 
-def _measure_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        yield measure_batch(batch)
-
-
-def measure_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """From columns doc_id, crawl and text to the columns of `signals`."""
+def measure_batch(batch: pa.RecordBatch, scorer: DocumentScorer) -> pa.RecordBatch:
+    """From columns doc_id, crawl, language and text to the columns of `signals`."""
     schema = SIGNALS_TABLE.arrow()
-    rows = [measure(text) for text in batch.column("text").to_pylist()]
+    texts = zip(batch.column("text").to_pylist(), batch.column("language").to_pylist(), strict=True)
+    rows = [measure(text, scorer.score(text, language)) for text, language in texts]
     columns = [pa.array([row[i] for row in rows], field.type) for i, field in enumerate(list(schema)[2:])]
     return pa.RecordBatch.from_arrays([batch.column("doc_id"), batch.column("crawl"), *columns], schema=schema)
 
 
-STAGE = Stage(name="score_signals", reads=(DOCUMENTS,), writes=SIGNALS_TABLE, config=Config, transform=transform)
+def configured_models(config: Config) -> frozenset[str]:
+    """Kinds of model that are given: a policy may limit the signals of these and of no others, for the rest are null."""
+    return config.models.kinds()
+
+
+def used_models(config: Config) -> Mapping[str, str]:
+    """Each file that the scores depend on, with its SHA-256, for the ledger."""
+    return model_files(config.models)
+
+
+STAGE = Stage(name="score_signals", reads=(DOCUMENTS,), writes=SIGNALS_TABLE, config=Config, transform=transform, models=used_models)
