@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from schemas.contract import Check, Column
 from schemas.signals import signals_table
 from spark_jobs.signals.basic import BASIC
 from spark_jobs.signals.c4 import C4
 from spark_jobs.signals.classifiers import CLASSIFIERS
-from spark_jobs.signals.fineweb import FINEWEB
+from spark_jobs.signals.fineweb import FINEWEB, FINEWEB_AFTER_C4
 from spark_jobs.signals.gopher_quality import GOPHER_QUALITY
 from spark_jobs.signals.gopher_repetition import GOPHER_REPETITION
 from spark_jobs.signals.perplexity import PERPLEXITY
 from spark_jobs.signals.signal import Limits, Signal, Value
 from spark_jobs.text.model_scores import NO_SCORES, ModelScores
 from spark_jobs.text.text_view import TextView
+from spark_jobs.text.words import split_words
 
-TEXT_SIGNALS: tuple[Signal, ...] = (*BASIC, *GOPHER_QUALITY, *GOPHER_REPETITION, *C4, *FINEWEB)
+TEXT_SIGNALS: tuple[Signal, ...] = (*BASIC, *GOPHER_QUALITY, *GOPHER_REPETITION, *C4, *FINEWEB, *FINEWEB_AFTER_C4)
 """Counted on the text alone; never null."""
 
 MODEL_SIGNALS: tuple[Signal, ...] = (*PERPLEXITY, *CLASSIFIERS)
@@ -31,9 +34,9 @@ TOPIC_LABEL = Column(name="topic_label", type="string", description="most probab
 SIGNALS_TABLE = signals_table((*(signal.column for signal in SIGNALS), TOPIC_LABEL), (_IN_RANGE,))
 
 
-def measure(text: str, scores: ModelScores = NO_SCORES) -> tuple[Value | str | None, ...]:
-    """The values of all signals on one text, in the order of `SIGNALS`, and the topic's label."""
-    view = TextView(text)
+def measure(text: str, scores: ModelScores = NO_SCORES, split: Callable[[str], list[str]] = split_words) -> tuple[Value | str | None, ...]:
+    """The values of all signals on one text, in the order of `SIGNALS`, and the topic's label; `split` makes its words."""
+    view = TextView(text, split)
     counted = (signal.measure(view) for signal in TEXT_SIGNALS)
     return (*counted, *(_of_model(signal, scores) for signal in MODEL_SIGNALS), scores.topic.label if scores.topic else None)
 

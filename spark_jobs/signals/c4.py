@@ -34,6 +34,28 @@ CURLY_BRACKET_LINES = Signal(
     examples=(("", 0), ("var javascript = {\nbody { margin: 0\n{", 1)),
 )
 
+PUNCTUATED_LOREM_IPSUM_LINES = Signal(
+    family=_FAMILY,
+    name="punctuated_lorem_ipsum_lines",
+    type="long",
+    description="of the lines of lorem_ipsum_lines, those with a terminal mark: C4 itself sees no others, and asks for none",
+    source=_CODE,
+    measure=lambda view: view.c4_lines.punctuated_lorem_ipsum,
+    default=None,
+    examples=(("", 0), ("Lorem ipsum dolor sit\nLorem ipsum dolor.", 1)),
+)
+
+PUNCTUATED_CURLY_BRACKET_LINES = Signal(
+    family=_FAMILY,
+    name="punctuated_curly_bracket_lines",
+    type="long",
+    description="of the lines of curly_bracket_lines, those with a terminal mark: C4 itself sees no others, and asks for none",
+    source=_CODE,
+    measure=lambda view: view.c4_lines.punctuated_curly_bracket,
+    default=None,
+    examples=(("", 0), ("body { margin: 0 }\nA set is {1, 2}.", 1)),
+)
+
 SENTENCE_COUNT = Signal(
     family=_FAMILY,
     name="sentence_count",
@@ -116,6 +138,8 @@ C4 = (
     CURLY_BRACKET_LINES,
     SENTENCE_COUNT,
     PUNCTUATED_SENTENCE_COUNT,
+    PUNCTUATED_LOREM_IPSUM_LINES,
+    PUNCTUATED_CURLY_BRACKET_LINES,
     LONG_WORD_LINES,
     SHORT_LINES,
     JAVASCRIPT_LINES,

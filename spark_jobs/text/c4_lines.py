@@ -17,7 +17,7 @@ _SENTENCE_BREAK = re.compile(r"""[.!?\u3002\uff01\uff1f](?<!\b[A-Z]\.)(?<!\b[MDS
 
 @dataclass(frozen=True, kw_only=True)
 class C4Lines:
-    """What C4 makes of the lines of a page."""
+    """What C4 makes of the lines of a page. "Punctuated" is counted over lines with a terminal mark alone: C4 keeps no others, FineWeb keeps all."""
 
     long_word: int
     """Lines with a word of more than 1000 characters."""
@@ -28,59 +28,88 @@ class C4Lines:
     policy: int
     """Lines with a phrase of a privacy or cookie notice."""
     unpunctuated: int
-    """Lines that end in no terminal mark, or in an ellipsis. C4 removes them; FineWeb keeps them."""
+    """Lines that end in no terminal mark, or in an ellipsis."""
     lorem_ipsum: int
     """Lines that make C4 discard the page."""
+    punctuated_lorem_ipsum: int
     curly_bracket: int
     """Lines that make C4 discard the page."""
+    punctuated_curly_bracket: int
     sentences: int
-    """Sentences in the lines that remain when lines without terminal mark are kept, as FineWeb does."""
+    """Sentences in the lines that remain."""
     punctuated_sentences: int
-    """Sentences in the lines that remain under all of C4's rules."""
+    kept: list[str]
+    """Lines that remain when those without a terminal mark are kept: without citations, and without white space around them."""
+    lost: list[str]
+    """Lines that do not remain, or not as they were."""
+    changed: list[str]
+    """The lines among `kept` that lost a citation."""
 
 
 def read_c4_lines(lines: list[str]) -> C4Lines:
     """Apply the rules to `lines` (of `splitlines`). A line is counted for the first rule that removes it; unpunctuated ones are looked at further."""
-    long_word = short = javascript = policy = unpunctuated = lorem_ipsum = curly_bracket = sentences = punctuated_sentences = 0
+    counts = dict.fromkeys(("long_word", "short", "javascript", "policy"), 0)
+    unpunctuated = sentences = punctuated_sentences = 0
+    lorem_ipsum: list[bool] = []
+    curly_bracket: list[bool] = []
+    kept: list[str] = []
+    lost: list[str] = []
+    changed: list[str] = []
     for whole in lines:
         line = whole.strip()
         if not line:
             continue
-        if len(line) > LONGEST_WORD and any(len(word) > LONGEST_WORD for word in line.split()):
-            long_word += 1
+        bare = CITATION.sub("", line) if "[" in line else line
+        ends = is_punctuated(bare)
+        fault = line_fault(line, bare)
+        unpunctuated += not ends and fault != "long_word"
+        if fault not in ("long_word", "short"):
+            # The two that discard a page, each in its place among the rules that remove a line.
+            if "ipsum" in bare.lower() and "lorem ipsum" in bare.lower():
+                lorem_ipsum.append(ends)
+            if fault != "javascript" and "{" in bare:
+                curly_bracket.append(ends)
+        if fault is not None:
+            counts[fault] += 1
+            lost.append(line)
             continue
-        has_few_words = len(line.split(None, FEWEST_WORDS - 1)) < FEWEST_WORDS
-        if "[" in line:
-            line = CITATION.sub("", line)
-        ends = line.endswith(END_MARKS) and not line.endswith("...")
-        unpunctuated += not ends
-        if has_few_words:
-            short += 1
-            continue
-        lowered = line.lower()
-        if "lorem ipsum" in lowered:
-            lorem_ipsum += 1
-        elif "javascript" in lowered:
-            javascript += 1
-        elif "{" in line:
-            curly_bracket += 1
-        elif _mentions_policy(lowered):
-            policy += 1
-        else:
-            found = count_sentences(line)
-            sentences += found
-            punctuated_sentences += found if ends else 0
+        found = count_sentences(bare)
+        sentences += found
+        punctuated_sentences += found if ends else 0
+        kept.append(bare)
+        if bare is not line and bare != line:
+            lost.append(line)
+            changed.append(bare)
     return C4Lines(
-        long_word=long_word,
-        short=short,
-        javascript=javascript,
-        policy=policy,
+        **counts,
         unpunctuated=unpunctuated,
-        lorem_ipsum=lorem_ipsum,
-        curly_bracket=curly_bracket,
+        lorem_ipsum=len(lorem_ipsum),
+        punctuated_lorem_ipsum=sum(lorem_ipsum),
+        curly_bracket=len(curly_bracket),
+        punctuated_curly_bracket=sum(curly_bracket),
         sentences=sentences,
         punctuated_sentences=punctuated_sentences,
+        kept=kept,
+        lost=lost,
+        changed=changed,
     )
+
+
+def line_fault(line: str, bare: str) -> str | None:
+    """The first rule that removes a stripped `line`, or None; `bare` is the line without citations. The rule on terminal marks is `is_punctuated`."""
+    if len(line) > LONGEST_WORD and any(len(word) > LONGEST_WORD for word in line.split()):
+        return "long_word"
+    if len(line.split(None, FEWEST_WORDS - 1)) < FEWEST_WORDS:
+        return "short"
+    lowered = bare.lower()
+    if "javascript" in lowered:
+        return "javascript"
+    return "policy" if _mentions_policy(lowered) else None
+
+
+def is_punctuated(bare: str) -> bool:
+    """Whether a line without citations ends in a terminal mark, but not in an ellipsis."""
+    return bare.endswith(END_MARKS) and not bare.endswith("...")
 
 
 def count_sentences(line: str) -> int:

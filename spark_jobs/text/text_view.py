@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,11 +19,13 @@ class TextView:
     """A text, with its words, lines and paragraphs made on demand."""
 
     text: str
+    split: Callable[[str], list[str]] = split_words
+    """The word splitter. It lets no token cross white space, so that what it finds in a part of the text is what it finds there in the whole."""
 
     @cached_property
     def words(self) -> list[str]:
         """All tokens, punctuation marks included."""
-        return split_words(self.text)
+        return self.split(self.text)
 
     @cached_property
     def vocabulary(self) -> dict[str, int]:
@@ -88,3 +91,20 @@ class TextView:
     @cached_property
     def c4_lines(self) -> C4Lines:
         return read_c4_lines(self.split_lines)
+
+    @cached_property
+    def text_after_c4(self) -> str:
+        """The text as FineWeb's variant of C4 leaves it: without the lines that a rule removes, those without a terminal mark kept."""
+        return "\n".join(self.c4_lines.kept).strip()
+
+    @cached_property
+    def filled_lines_after_c4(self) -> list[str]:
+        """Lines of that text that are not blank."""
+        return [line for line in self.text_after_c4.split("\n") if line and not line.isspace()]
+
+    @cached_property
+    def n_tokens_after_c4(self) -> int:
+        """Tokens of that text, from those of the whole and of the lines that are not in it: it is not split once more."""
+        lines = self.c4_lines
+        lost = len(self.split("\n".join(lines.lost))) if lines.lost else 0
+        return len(self.words) - lost + (len(self.split("\n".join(lines.changed))) if lines.changed else 0)

@@ -2,8 +2,10 @@
 
 Punctuation marks are tokens of their own, runs of dots or dashes are one token, clitics part from their word (`do n't`, `it 's`), while addresses, numbers with
 separators, abbreviations of single letters and words with inner `.`, `&`, `@` or `_` stay whole. Unlike spaCy it knows no list of exceptions
-(`Mr.`, `cannot`), units (`10km`) or emoticons. On English web pages one token in two hundred differs; a script that
-writes no spaces between words, such as Chinese or Thai, gives one token a phrase.
+(`Mr.`, `cannot`), units (`10km`) or emoticons. On English web pages one token in two hundred differs.
+
+Scripts that write no spaces between words are cut without a dictionary: a Han or hiragana character is a token, so is a run of katakana, and in Thai, Lao,
+Burmese and Khmer two clusters in a row are one (a cluster is a consonant with the vowels and tone marks around it, about half a word).
 """
 
 from __future__ import annotations
@@ -12,12 +14,21 @@ import re
 import unicodedata
 from functools import cache, lru_cache
 
+_HAN_AND_HIRAGANA = "\u3005-\u3007\u3041-\u309f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_KATAKANA = "\u30a1-\u30fa\u30fc-\u30ff\uff66-\uff9f"
+_CLUSTERED = "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ecd\u0edc-\u0edf\u1000-\u103f\u1050-\u109f\u1780-\u17d3\u17d7\u17dc-\u17dd"
+"""Thai, Lao, Burmese and Khmer letters and signs, without their digits and punctuation."""
+_DEPENDENT = "\u0e30-\u0e3a\u0e45-\u0e4e\u0eb0-\u0ebc\u0ec5-\u0ecd\u102b-\u103e\u1056-\u1059\u105e-\u1060\u17b4-\u17d3\u17dd"
+"""Of these, the ones that follow the consonant that they belong to."""
+
 LONGEST_REMEMBERED = 64
 """Characters of the longest stretch whose tokens are remembered; longer ones rarely come again."""
 
 
 def split_words(text: str) -> list[str]:
     """Tokens of `text` in order: words and punctuation marks, none empty, none with white space inside."""
+    if not text.isascii() and _unspaced_pattern().search(text):
+        return [token for stretch in text.split() for token in _tokens(stretch)]
     tokens: list[str] = []
     # No token crosses white space, and most stretches between white space are plain words or repeat: the pattern sees only what is new.
     for stretch in text.split():
@@ -43,8 +54,9 @@ def _tokens(stretch: str) -> list[str]:
 
 @cache
 def _token_pattern() -> re.Pattern[str]:
-    character = rf"[^\s{_symbol_class()}]"
-    letter = r"[^\W\d_]"
+    character = rf"[^\s{_symbol_class()}{_HAN_AND_HIRAGANA}{_KATAKANA}{_CLUSTERED}]"
+    letter = rf"[^\W\d_{_HAN_AND_HIRAGANA}{_KATAKANA}{_CLUSTERED}]"
+    cluster = rf"[\u0e40-\u0e44\u0ec0-\u0ec4]?[{_CLUSTERED}][{_DEPENDENT}]*"
     clitic = r"['\u2019](?:s|m|d|re|ve|ll|t)\b"
     inner_mark = "|".join(
         (
@@ -61,10 +73,18 @@ def _token_pattern() -> re.Pattern[str]:
         r"n['\u2019]t\b",
         rf"{character}+(?:(?:{inner_mark}){character}+)*",
         clitic,
+        f"[{_HAN_AND_HIRAGANA}]",
+        f"[{_KATAKANA}]+",
+        rf"(?:{cluster}){{1,2}}",
         r"\.{2,}|-{2,}|={2,}|~{2,}",
         r"\S",
     )
     return re.compile("|".join(tokens))
+
+
+@cache
+def _unspaced_pattern() -> re.Pattern[str]:
+    return re.compile(f"[{_HAN_AND_HIRAGANA}{_KATAKANA}{_CLUSTERED}]")
 
 
 @cache

@@ -29,7 +29,10 @@ from spark_jobs.text.words import split_words
             "\u0928\u092e\u0938\u094d\u0924\u0947 \u0926\u0941\u0928\u093f\u092f\u093e\u0964",
             ["\u0928\u092e\u0938\u094d\u0924\u0947", "\u0926\u0941\u0928\u093f\u092f\u093e", "\u0964"],
         ),
-        ("caf\u00e9 cafe\u0301 \u4f60\u597d\u3002", ["caf\u00e9", "cafe\u0301", "\u4f60\u597d", "\u3002"]),
+        ("caf\u00e9 cafe\u0301 \u4f60\u597d\u3002", ["caf\u00e9", "cafe\u0301", "\u4f60", "\u597d", "\u3002"]),
+        ("\u6211\u7528iPhone\u624b", ["\u6211", "\u7528", "iPhone", "\u624b"]),
+        ("\u30b3\u30f3\u30d4\u30e5\u30fc\u30bf\u306f\u901f\u3044", ["\u30b3\u30f3\u30d4\u30e5\u30fc\u30bf", "\u306f", "\u901f", "\u3044"]),
+        ("\u0e20\u0e32\u0e29\u0e32\u0e44\u0e17\u0e22 2500", ["\u0e20\u0e32\u0e29\u0e32", "\u0e44\u0e17\u0e22", "2500"]),
     ],
 )
 def test_text_splits_into_words_and_marks(text, expected):

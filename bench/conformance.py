@@ -1,0 +1,156 @@
+"""Do our decisions equal datatrove's? `python bench/conformance.py [WARC...]`, on the texts of real pages, the same text to both.
+
+Every rule of datatrove 0.10.1's Gopher repetition, Gopher quality, C4 and FineWeb filters is compared alone, on the text as it is; every filter as a whole (it
+rejects where any of its rules does); and the four filters one after another as FineWeb runs them, where C4 changes the text that FineWeb's rules see. Once
+with spaCy's words, as datatrove has them, once with the fast splitter. Prints a table and the ratio of times, and writes bench/results/conformance.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from peer_environment import REPOSITORY, datatrove_python
+from signals import page_texts
+
+from spark_jobs.signals import SIGNALS, TEXT_SIGNALS, Value, measure
+from spark_jobs.text.spacy_words import split_words_by_spacy
+from spark_jobs.text.words import split_words
+
+REAL_PAGES = sorted((REPOSITORY.parent / "shared" / "data" / "warc").glob("web-pages-*.warc.gz"))
+RESULTS = REPOSITORY / "bench" / "results" / "conformance.json"
+WARM_UP = 30
+
+type Splitter = Callable[[str], list[str]]
+type Limit = tuple[str, float | None, float | None]
+
+REPETITION = "Gopher repetition"
+QUALITY = "Gopher quality"
+ANY_LINE = "C4 without its rule on terminal marks"
+PUNCTUATED = "C4"
+FINEWEB = "FineWeb's own rules"
+CHAIN = "all four, as FineWeb runs them"
+
+RULES: dict[str, dict[str, tuple[Limit, ...]]] = {
+    REPETITION: {
+        "dup_para_frac": (("gopher_repetition.duplicate_paragraph_fraction", None, 0.3),),
+        "dup_para_char_frac": (("gopher_repetition.duplicate_paragraph_character_fraction", None, 0.2),),
+        "dup_line_frac": (("gopher_repetition.duplicate_line_fraction", None, 0.3),),
+        "dup_line_char_frac": (("gopher_repetition.duplicate_line_character_fraction", None, 0.2),),
+        **{f"top_{n}_gram": ((f"gopher_repetition.top_{n}_gram_character_fraction", None, top),) for n, top in ((2, 0.2), (3, 0.18), (4, 0.16))},
+        **{
+            f"duplicated_{n}_n_grams": ((f"gopher_repetition.duplicate_{n}_gram_character_fraction", None, top),)
+            for n, top in ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.10))
+        },
+    },
+    QUALITY: {
+        "gopher_short_doc": (("gopher_quality.word_count", 50, None),),
+        "gopher_long_doc": (("gopher_quality.word_count", None, 100_000),),
+        "gopher_below_avg_threshold": (("gopher_quality.mean_word_length", 3, None),),
+        "gopher_above_avg_threshold": (("gopher_quality.mean_word_length", None, 10),),
+        "gopher_too_many_symbols": (("gopher_quality.hash_ratio", None, 0.1), ("gopher_quality.ellipsis_ratio", None, 0.1)),
+        "gopher_too_many_bullets": (("gopher_quality.bullet_line_fraction", None, 0.9),),
+        "gopher_too_many_end_ellipsis": (("gopher_quality.ellipsis_line_fraction", None, 0.3),),
+        "gopher_below_alpha_threshold": (("gopher_quality.alphabetic_word_fraction", 0.8, None),),
+        "gopher_enough_stop_words": (("gopher_quality.stop_word_count", 2, None),),
+    },
+    ANY_LINE: {
+        "lorem_ipsum, any line": (("c4.lorem_ipsum_lines", None, 0),),
+        "curly_bracket, any line": (("c4.curly_bracket_lines", None, 0),),
+        "too_few_sentences, any line": (("c4.sentence_count", 5, None),),
+    },
+    PUNCTUATED: {
+        "lorem_ipsum, punctuated lines": (("c4.punctuated_lorem_ipsum_lines", None, 0),),
+        "curly_bracket, punctuated lines": (("c4.punctuated_curly_bracket_lines", None, 0),),
+        "too_few_sentences, punctuated lines": (("c4.punctuated_sentence_count", 5, None),),
+    },
+    FINEWEB: {
+        "line_punct_ratio": (("fineweb.line_punct_ratio", 0.12, None),),
+        "short_line_ratio": (("fineweb.short_line_ratio", None, 0.67),),
+        "char_dup_ratio": (("fineweb.char_dup_ratio", None, 0.01),),
+        "list_ratio": (("fineweb.list_ratio", None, 0.3),),
+    },
+}
+
+
+def decide(text: str, split: Splitter) -> dict[str, bool]:
+    """Whether we reject a text: by each rule, by each filter as a whole, and by FineWeb's chain."""
+    values = dict(zip((signal.key for signal in SIGNALS), measure(text, split=split), strict=False))
+    rejected = {name: any(_is_outside(values[key], low, high) for key, low, high in limits) for rules in RULES.values() for name, limits in rules.items()}
+    rejected |= {group: any(rejected[name] for name in rules) for group, rules in RULES.items()}
+    edited = (_is_outside(values[key.replace("fineweb", "fineweb_after_c4")], low, high) for limits in RULES[FINEWEB].values() for key, low, high in limits)
+    return rejected | {CHAIN: any(rejected[group] for group in (REPETITION, QUALITY, ANY_LINE)) or any(edited)}
+
+
+def _is_outside(value: Value, low: float | None, high: float | None) -> bool:
+    return (low is not None and value < low) or (high is not None and value > high)
+
+
+def peer_decisions(texts: list[str]) -> tuple[list[dict[str, bool | None]], float]:
+    """datatrove's decisions under the same names, and its seconds for the chain; None where a rule cannot be asked for that text."""
+    with tempfile.TemporaryDirectory() as folder:
+        texts_path, out_path = Path(folder) / "texts.jsonl", Path(folder) / "decided.jsonl"
+        texts_path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+        subprocess.run([datatrove_python(), Path(__file__).with_name("datatrove_decisions.py"), texts_path, out_path], check=True)
+        rows = [json.loads(line) for line in out_path.read_text(encoding="utf-8").splitlines()]
+    decided = []
+    for row in rows:
+        rules: dict[str, bool | None] = row["rules"]
+        groups = {group: any(rules[name] for name in members) for group, members in RULES.items()}
+        decided.append(rules | groups | {CHAIN: row["chain"] is not None})
+    return decided, sum(row["seconds"] for row in rows)
+
+
+def seconds_to_measure(texts: list[str]) -> float:
+    """All our heuristic signals, not only those that are compared."""
+    for text in texts[:WARM_UP]:
+        measure(text)
+    started = time.perf_counter()
+    for text in texts:
+        measure(text)
+    return time.perf_counter() - started
+
+
+def agreement(ours: list[dict[str, bool]], theirs: list[dict[str, bool | None]]) -> dict[str, dict[str, float]]:
+    """For each rule, filter and the chain: texts compared, how many each side rejects, and the share of equal decisions."""
+    found = {}
+    for name in ours[0]:
+        pairs = [(mine[name], other[name]) for mine, other in zip(ours, theirs, strict=True) if other[name] is not None]
+        found[name] = {
+            "texts": len(pairs),
+            "headwater_rejects": sum(mine for mine, _ in pairs),
+            "datatrove_rejects": sum(bool(other) for _, other in pairs),
+            "equal": sum(mine == other for mine, other in pairs) / len(pairs),
+        }
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("warc", nargs="*", type=Path, default=REAL_PAGES, help="WARC files with HTML responses")
+    warcs = parser.parse_args().warc
+    if not warcs:
+        parser.error("no WARC files: name some")
+    texts = [text for warc in warcs for text in page_texts(warc)]
+    theirs, peer_seconds = peer_decisions(texts)
+    seconds = seconds_to_measure(texts)
+    splitters: dict[str, Splitter] = {"spacy": split_words_by_spacy, "fast": split_words}
+    results = {name: agreement([decide(text, split) for text in texts], theirs) for name, split in splitters.items()}
+    print(f"{'rule, filter or chain':<40} {'rejected by datatrove':>22} {'equal, spaCy':>13} {'equal, fast':>12}")
+    for name, row in results["spacy"].items():
+        print(f"{name:<40} {row['datatrove_rejects']:>15} of {row['texts']:>4} {row['equal']:>12.2%} {results['fast'][name]['equal']:>11.2%}")
+    ratio = peer_seconds / seconds
+    each = f"{1000 * peer_seconds / len(texts):.1f} ms a page there, {1000 * seconds / len(texts):.2f} ms for all {len(TEXT_SIGNALS)} signals here"
+    print(f"{len(texts)} pages; time: {each}: {ratio:.0f} times as fast")
+    RESULTS.parent.mkdir(exist_ok=True)
+    facts = {"texts": len(texts), "datatrove": "0.10.1", "time_ratio": round(ratio, 1), "words": results}
+    RESULTS.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
