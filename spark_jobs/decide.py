@@ -21,7 +21,8 @@ from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES
 from schemas.errors import ContractError
 from spark_jobs.policy import BucketRule, Policy, RightsRule
 from spark_jobs.signals import SIGNALS_TABLE
-from spark_jobs.text.opt_out import load_opt_outs
+from spark_jobs.text import url_gate
+from spark_jobs.text.url_gate import load_url_gate
 
 type Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 type Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
@@ -46,7 +47,6 @@ def sources(policy: Policy) -> tuple[Source, ...]:
         "tdm_reservation": rights.reject_tdm_reservation,
         "licence": rights.licences,
         "licence_confidence": rights.licences,
-        "host": rights.opt_out_lists,
         "url": rights.opt_out_lists,
     }
     documents = ("crawl", "extract_status", "extract_reason", "language", "language_score", *(name for name, use in needed.items() if use))
@@ -209,8 +209,10 @@ def _rights(rule: RightsRule, documents: pa.RecordBatch) -> Iterator[tuple[str, 
         is_one = _flags(pc.is_in(documents["licence"], value_set=pa.array(rule.licences)))
         yield "rights.licence", ~(is_one & (_numbers(documents["licence_confidence"]) >= rule.min_licence_confidence))
     if rule.opt_out_lists:
-        lists = load_opt_outs(tuple(map(str, rule.opt_out_lists)))
-        yield "rights.opt_out", lists.names(documents["host"], documents["url"])
+        # A list means here what it means to the gate before extraction; only its date is another.
+        gate = load_url_gate(url_gate.Config(lists=rule.opt_out_lists))
+        refused = (url is not None and gate.refusal(url) is not None for url in documents["url"].to_pylist())
+        yield "rights.opt_out", np.fromiter(refused, bool, len(documents))
 
 
 def _flags(column: pa.Array) -> Flags:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
@@ -20,9 +20,10 @@ from schemas.errors import UsageError
 from spark_jobs.signals import SIGNALS, Limits, Signal
 
 POLICY_FOLDER = Path(__file__).parent / "policies"
-_SIGNAL_OF_KEY = {signal.key: signal for signal in SIGNALS}
+OWN_FAMILIES = ("extract", "language", "bucket", "rights", "duplicate")
+"""First parts of the names of rules that are no limits on signals."""
 
-type Bucket = Literal["head", "middle", "tail"]
+_SIGNAL_OF_KEY = {signal.key: signal for signal in SIGNALS}
 
 
 class LanguageLimits(Config):
@@ -176,7 +177,8 @@ class RightsRule(Config):
     """Which pages their owners allow to be used; decided at release, on what the page said when it was fetched and on today's lists."""
 
     reject_robots: tuple[str, ...] = ()
-    """Reject documents with one of these directives in X-Robots-Tag or meta robots, as `rights.robots`; such as `noai`."""
+    """Reject documents with one of these directives in X-Robots-Tag or meta robots, as `rights.robots`; such as `noai`, or `agent: noai`
+    for what is said to one agent."""
     reject_tdm_reservation: bool = False
     """Reject documents with `tdm-reservation: 1` (W3C TDM Reservation Protocol), as `rights.tdm_reservation`."""
     licences: tuple[str, ...] = ()
@@ -184,7 +186,8 @@ class RightsRule(Config):
     min_licence_confidence: float = Field(default=0.0, ge=0, le=1)
     """Lowest confidence at which a licence counts as found."""
     opt_out_lists: tuple[Path, ...] = ()
-    """Files with a domain or a URL a line; documents from there are rejected as `rights.opt_out`. Workers need them at the same path."""
+    """Lists of domains and URLs, one a line, as the URL gate reads them; documents from there are rejected as `rights.opt_out`. Workers need the
+    files at the same paths."""
 
     @model_validator(mode="after")
     def has_licences(self) -> RightsRule:
@@ -231,6 +234,9 @@ class Policy(Config):
     @model_validator(mode="after")
     def is_consistent(self) -> Policy:
         names = [rule.name for rule in self.rules]
+        taken = sorted(name for name in names if name.partition(".")[0] in OWN_FAMILIES)
+        if taken:
+            raise ValueError(f"rules: {', '.join(taken)}: names that begin so belong to the rules that a policy has of itself")
         _require_once("rules", names, "; give each a name of its own")
         _require_once("languages", [rule.language for rule in self.languages], "")
         for key, weights in (("language_weights", self.language_weights), ("rehydration", self.rehydration)):
@@ -313,11 +319,20 @@ def recorded_policy(values: Mapping[str, Any]) -> tuple[Policy, tuple[str, ...]]
         group = kept[path[0]]
         if len(path) == 2 and isinstance(group, list) and path[1].isdigit():
             item = group[int(path[1])]
-            lost.append(f"{path[0]}: {item.get('name') or item.get('signal') or item.get('language') if isinstance(item, dict) else item}")
+            name = item.get("name") or item.get("signal") or item.get("language") if isinstance(item, dict) else item
+            lost.append(f"{path[0]}: {name}")
             kept[path[0]] = [other for i, other in enumerate(group) if i != int(path[1])]
+            if path[0] == "rules":
+                kept["languages"] = [_without_limits(language, name) for language in kept.get("languages", ())]
         else:
             lost.append(path[0])
             del kept[path[0]]
+
+
+def _without_limits(language: Any, rule: Any) -> Any:
+    if not isinstance(language, dict) or not isinstance(language.get("limits"), dict):
+        return language
+    return {**language, "limits": {name: limits for name, limits in language["limits"].items() if name != rule}}
 
 
 def _known_signal(key: str) -> str:

@@ -18,7 +18,7 @@ from spark_jobs.decide import decisions, sources
 from spark_jobs.policy import Policy, resolve_policy
 from spark_jobs.run_stage import Stage
 from spark_jobs.signals import SIGNALS_TABLE
-from spark_jobs.text.opt_out import opt_outs_sha256
+from spark_jobs.text.entry_lists import list_digests
 
 READS = (DOCUMENTS, SIGNALS_TABLE, EXACT_DUPLICATES, NEAR_DUPLICATES, CLUSTERS)
 
@@ -66,5 +66,5 @@ STAGE = Stage(
     transform=transform,
     conserves=DOCUMENTS,
     counts=decision_counts,
-    models=lambda config: opt_outs_sha256(map(str, config.policy.rights.opt_out_lists)),
+    models=lambda config: list_digests(config.policy.rights.opt_out_lists),
 )

@@ -8,9 +8,11 @@ import pytest
 
 from schemas.configuration import config_hash, config_json, load_config
 from schemas.errors import UsageError
-from spark_jobs.policy import POLICY_FOLDER, Policy
+from spark_jobs.policy import POLICY_FOLDER, Policy, recorded_policy, require_models
 from spark_jobs.select_corpus import Config
 from spark_jobs.signals import SIGNALS
+
+GERMAN = "name: x\nrules: [fineweb.char_dup_ratio]\nlanguages: [{language: de, limits: "
 
 
 def policy_of(tmp_path, text: str) -> Policy:
@@ -19,9 +21,10 @@ def policy_of(tmp_path, text: str) -> Policy:
     return load_config(Config, None, (f"policy={path}",)).policy
 
 
-def test_the_default_policy_has_every_default_limit():
+def test_the_default_policy_has_every_default_limit_of_its_families():
     rules = Config().policy.rules
-    expected = {signal.key: (signal.default.min, signal.default.max) for signal in SIGNALS if signal.default is not None}
+    families = {"gopher_repetition", "gopher_quality", "c4", "fineweb"}
+    expected = {signal.key: (signal.default.min, signal.default.max) for signal in SIGNALS if signal.default is not None and signal.family in families}
     assert {rule.signal: (rule.min, rule.max) for rule in rules} == expected
 
 
@@ -78,6 +81,23 @@ def test_a_resolved_configuration_reads_back_as_itself():
         ("name: x\nlanguages: [{language: en, min_score: 65}]", r"languages\.0\.min_score: "),
         ("name: x\nlanguage_weights: {en: 0}", r"language_weights of en must be positive"),
         ("name: x\nweight: 0", r"weight: "),
+        ("name: x\nrehydration: {2: 0}", r"rehydration of 2 must be positive"),
+        ("name: x\nrehydration: {0: 1}", r"rehydration: the sizes of clusters begin with 1"),
+        ("name: x\nlanguages: [{language: en}, {language: en}]", r"languages of the same name: en"),
+        ("name: x\nrules: [{signal: fineweb.list_ratio, name: duplicate.near}]", r"rules: duplicate\.near: names that begin so"),
+        ("name: x\nrules: [{signal: fineweb.char_dup_ratio, max: 1}]", r"rules\.0\.max: can never fire: fineweb\.char_dup_ratio is never above 1"),
+        ("name: x\nrules: [{signal: fineweb.line_punct_ratio, min: 0}]", r"rules\.0\.min: can never fire: fineweb\.line_punct_ratio is never below 0"),
+        ("name: x\nrules: [{signal: fineweb.list_ratio, max: .inf}]", r"rules\.0\.max: must be >= 0 and finite"),
+        (f"{GERMAN}{{fineweb.char_dup_ratio: {{max: 1.1}}}}}}]", r"languages: de: limits: fineweb\.char_dup_ratio: max must be <= 1"),
+        (f"{GERMAN}{{fineweb.char_dup_ratio: {{min: 0}}}}}}]", r"languages: de: limits: fineweb\.char_dup_ratio: min can never fire"),
+        (f"{GERMAN}{{fineweb.char_dup_ratio: {{}}}}}}]", r"languages: de: limits: fineweb\.char_dup_ratio: give min or max, or null"),
+        (f"{GERMAN}{{fineweb.char_dup: {{max: 0.1}}}}}}]", r"fineweb\.char_dup: replaces no rule of the policy \(perhaps fineweb\.char_dup_ratio\)"),
+        ("name: x\nbuckets: {limits: {en: [700, 300]}}", r"buckets\.limits: of en must be two ascending numbers"),
+        ("name: x\nbuckets: {signal: quality.probability, limits: {en: [0.5, 1.5]}}", r"buckets\.limits: of en must be <= 1"),
+        ("name: x\nweigh: [{signal: toxicity.max_sentence, factor: 0.2}]", r"weigh\.0: give above or below"),
+        ("name: x\nweigh: [{signal: toxicity.max_sentence, above: 1, factor: 0.2}]", r"weigh\.0: above can never fire"),
+        ("name: x\nweigh: [{signal: toxicity.max_sentence, above: 0.4, factor: 0}]", r"weigh\.0\.factor: "),
+        ("name: x\nrights: {min_licence_confidence: 0.5}", r"rights: min_licence_confidence says nothing without licences"),
         ("name: x\nthresholds: {}", r"thresholds: unknown key"),
         ("rules: []", r"name: is required"),
         ("- a list", r"mine\.yaml: must be a mapping"),
@@ -91,3 +111,46 @@ def test_a_faulty_policy_names_the_key(tmp_path, text, message):
 def test_an_unknown_policy_names_the_bundled_ones():
     with pytest.raises(UsageError, match="policy nowhere: neither a file nor a bundled policy; bundled are english_web, keep_all"):
         load_config(Config, None, ("policy=nowhere",))
+
+
+def test_a_policy_of_every_key_reads_back_as_itself(tmp_path):
+    policy = policy_of(
+        tmp_path,
+        """
+        name: all
+        languages: [{language: en}, {language: de, min_score: 0.8, limits: {fineweb.char_dup_ratio: {max: 0.1}, fineweb.list_ratio: null}}]
+        rules: [fineweb.char_dup_ratio, fineweb.list_ratio]
+        buckets: {limits: {en: [300, 700]}, weights: {tail: 0}}
+        rights: {reject_robots: [noai], reject_tdm_reservation: true, licences: [by], opt_out_lists: [a.txt]}
+        weigh: [{signal: toxicity.max_sentence, above: 0.4, factor: 0.2}]
+        rehydration: {1: 1, 2: 2, 1000: 1}
+        """,
+    )
+    assert Config.model_validate(json.loads(config_json(Config(policy=policy)))).policy == policy
+    assert recorded_policy(json.loads(config_json(policy))) == (policy, ())
+
+
+def test_a_recorded_policy_is_read_as_far_as_it_can_be():
+    recorded = {
+        "name": "old",
+        "rules": [{"signal": "gone.away", "min": 1, "name": "gone.away"}, {"signal": "fineweb.list_ratio", "max": 0.3}, "gone.too"],
+        "languages": [{"language": "en", "min_score": 65}, {"language": "fr", "limits": {"gone.away": None}}],
+        "thresholds": {"a": 1},
+        "weight": 2,
+    }
+    policy, lost = recorded_policy(recorded)
+    assert ([rule.signal for rule in policy.rules], [rule.language for rule in policy.languages], policy.weight) == (["fineweb.list_ratio"], ["fr"], 2)
+    assert sorted(lost) == ["languages: en", "rules: gone.away", "rules: gone.too", "thresholds"]
+
+
+@pytest.mark.parametrize("recorded", [{}, {"name": "NOT A NAME"}, {"name": "x", "rules": [{"signal": "fineweb.list_ratio"}] * 2}])
+def test_a_recorded_policy_that_cannot_be_read_at_all_is_an_empty_one(recorded):
+    policy, lost = recorded_policy(recorded)
+    assert (policy.name, policy.rules, len(lost) > 0) == ("unreadable", (), True)
+
+
+def test_a_limit_on_a_score_without_a_model_is_an_error():
+    policy = Policy.model_validate({"name": "x", "buckets": {"limits": {"en": [300, 700]}}, "rules": [{"signal": "quality.probability", "min": 0.5}]})
+    require_models(policy, {"perplexity", "quality"})
+    with pytest.raises(ValueError, match=r"policy x looks at perplexity\.value, but score_signals has no perplexity model"):
+        require_models(policy, {"quality"})
