@@ -26,6 +26,7 @@ from spark_jobs import (
     tokenize_corpus,
     train_tokenizer,
 )
+from spark_jobs.policy import require_models
 from spark_jobs.run_stage import Lake, Run, Stage, run_stage
 from spark_jobs.session import SessionConfig
 
@@ -90,6 +91,7 @@ class Summary:
 
 def run_pipeline(spark: SparkSession, config: PipelineKeys, *, lake: str, warc: str, until: str | None = None) -> Summary | None:
     """Bring every stage up to date, in order; None when `until` stops before there is a summary. Raises `NothingToDo` when no document is kept."""
+    require_models(config.select_corpus.policy, score_signals.configured_models(config.score_signals))
     inputs = open_lake(spark, config, lake=lake, warc=warc)
     enabled = enabled_stages(config)
     runs = {stage.name: run_stage(stage, inputs, getattr(config, stage.name)) for stage in stages_until(until) if stage in enabled}
@@ -157,6 +159,7 @@ def nothing_kept(summary: Summary) -> str:
 
 def plan_lines(spark: SparkSession, config: PipelineKeys, *, lake: str, warc: str) -> list[str]:
     """For a dry run: each stage with the table that it would write, and whether that table is there already."""
+    require_models(config.select_corpus.policy, score_signals.configured_models(config.score_signals))
     files = read_warc.warc_files(spark, warc, config.crawl).count()
     lines = [f"WARC files: {files}"]
     for stage in STAGES:

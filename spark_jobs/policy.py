@@ -282,12 +282,12 @@ class Policy(Config):
 
 
 def require_models(policy: Policy, configured: Iterable[str]) -> None:
-    """Raises `ValueError` where the policy looks at the score of a model that is not among the configured kinds: it would reject nothing, silently."""
+    """Raises `UsageError` where the policy looks at the score of a model that is not among the configured kinds: it would reject nothing, silently."""
     given = set(configured)
     for key in policy.signal_keys:
         model = _SIGNAL_OF_KEY[key].model
         if model is not None and model not in given:
-            raise ValueError(f"policy {policy.name} looks at {key}, but score_signals has no {model} model, so it would never be measured")
+            raise UsageError(f"policy {policy.name} looks at {key}, but score_signals has no {model} model, so it would never be measured")
 
 
 def resolve_policy(value: Any) -> Any:

@@ -152,5 +152,5 @@ def test_a_recorded_policy_that_cannot_be_read_at_all_is_an_empty_one(recorded):
 def test_a_limit_on_a_score_without_a_model_is_an_error():
     policy = Policy.model_validate({"name": "x", "buckets": {"limits": {"en": [300, 700]}}, "rules": [{"signal": "quality.probability", "min": 0.5}]})
     require_models(policy, {"perplexity", "quality"})
-    with pytest.raises(ValueError, match=r"policy x looks at perplexity\.value, but score_signals has no perplexity model"):
+    with pytest.raises(UsageError, match=r"policy x looks at perplexity\.value, but score_signals has no perplexity model"):
         require_models(policy, {"quality"})
