@@ -258,7 +258,10 @@ class _Tally:
         kept = self.kept
         amount = sizes.amount(kept, np.concatenate(self._weights))
         rules = [
-            RuleEffect(name, int(fail), int(only), amount.documents + int(only), amount.words + int(words)) for name, (fail, only, words) in self._rules.items()
+            RuleEffect(name, int(fail), int(only), amount.documents + int(only), amount.words + int(words))
+            for name, (fail, only, words) in self._rules.items()
+            # What has no text is rejected by no choice of the policy's.
+            if not name.startswith("extract.")
         ]
         return Outcome(
             policy=self._policy.name,

@@ -58,7 +58,7 @@ def _changes(title: str, rows: Sequence[Change]) -> Iterator[str]:
     cells = [
         (row.name, f"{row.before:,}", f"{row.after:,}", f"{row.gained:,}", f"{row.lost:,}", f"{row.words_before:,}", f"{row.words_after:,}") for row in rows
     ]
-    yield from _table((title, "kept", "then", "gained", "lost", "words", "then"), cells)
+    yield from _table((title, "before", "after", "gained", "lost", "words before", "after"), cells)
 
 
 def _rules(outcome: Outcome) -> Iterator[str]:
