@@ -13,10 +13,13 @@ from schemas import exit_codes
 from schemas.command_line import run_command
 from schemas.configuration import load_config
 from schemas.errors import UsageError
+from spark_jobs import train_cli
 
 app = typer.Typer(
     help="Turn web crawls into curated, deduplicated, tokenised Delta tables.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
+
+app.add_typer(train_cli.app, name="train")
 
 PIPELINES = Path(__file__).parent / "pipelines"
 
