@@ -1,12 +1,14 @@
 """From WARC files to documents: what each offered record became, with the main text of those that are pages.
 
-Extraction runs in a child process of each worker, under a limit of time and memory for each page (see `text/extraction_sandbox.py`).
+One pass in one worker a file: gates that need no body, the gate's lists, extraction, rights, language. Extraction runs in a child process of the worker,
+under a limit of time and memory for each page (see `text/extraction_sandbox.py`). What the safety gate withholds leaves nothing but its address.
 """
 
 from __future__ import annotations
 
 import atexit
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from functools import cache
 
 import pyarrow as pa
@@ -21,13 +23,24 @@ from schemas.warc_files import WARC_FILES
 from spark_jobs import identify_language, read_warc
 from spark_jobs.run_stage import Stage
 from spark_jobs.text.extraction_sandbox import Extraction, ExtractionSandbox
+from spark_jobs.text.html import clean_text, decode_html
+from spark_jobs.text.page_gate import QUARANTINED, Offer, offer
+from spark_jobs.text.rights import page_rights
+from spark_jobs.text.safety_gate import Config as SafetyGateConfig
+from spark_jobs.text.safety_gate import evidence_json, load_safety_gate, safety_lists
+from spark_jobs.text.url_gate import Config as UrlGateConfig
+from spark_jobs.text.url_gate import load_url_gate, url_lists
 from spark_jobs.text.urls import host_of, registered_domain
+from spark_jobs.text.warc import ArchiveRecord
 
-_LANGUAGE_COLUMNS = ("language", "language_score")
-_TEXT_COLUMNS = tuple(column for column in DOCUMENTS.columns if column.name not in _LANGUAGE_COLUMNS)
-_TEXT_DDL = ", ".join(f"{column.name} {column.type.replace('long', 'bigint')}" for column in _TEXT_COLUMNS)
-_TEXT_ARROW = pa.schema([column.arrow().with_nullable(True) for column in _TEXT_COLUMNS])
-_BATCH_ROWS = 64
+_DDL = ", ".join(f"{column.name} {column.type.replace('long', 'bigint')}" for column in DOCUMENTS.columns)
+_ARROW = pa.schema([column.arrow().with_nullable(True) for column in DOCUMENTS.columns])
+_BATCH_ROWS = 256
+_BATCH_CHARACTERS = 8 << 20
+_WITHHELD_COLUMNS = ("doc_id", "crawl", "warc_path", "warc_offset", "warc_length", "record_type")
+"""All that documents say of a record which the safety gate withholds: enough to find it, nothing of what it is."""
+
+type Row = dict[str, object]
 
 
 class Config(configuration.Config):
@@ -42,66 +55,130 @@ class Config(configuration.Config):
     """Address space of the extracting process; a page that needs more fails with `out_of_memory`."""
     pages_per_child: int = Field(default=500, ge=1)
     """Pages after which the extracting process is replaced, because parsers keep caches that grow."""
+    max_resident_mib: int = Field(default=768, ge=128)
+    """Resident memory beyond which the extracting process is replaced after the page that it has done."""
     read: read_warc.Config = read_warc.Config()
     """How to read WARC files."""
+    url_gate: UrlGateConfig = UrlGateConfig()
+    """Lists of URLs that are refused."""
+    safety: SafetyGateConfig = SafetyGateConfig()
+    """What the safety gate looks for."""
     language: identify_language.Config = identify_language.Config()
     """How to identify languages."""
 
 
 def transform(warc_files: DataFrame, *, config: Config, observation: Observation | None = None) -> DataFrame:
     """Documents, in contract order, of the files in `warc_files` (see `read_warc.warc_files`); `observation` counts all records by type."""
-    found = read_warc.captures(warc_files, config.read, observation)
-    return identify_language.add_language(extract(found, config), config.language).select(*DOCUMENTS.column_names)
 
-
-def extract(captures: DataFrame, config: Config) -> DataFrame:
-    """`captures` with their text, all columns of DOCUMENTS but the language."""
-    settings = (config.extractor, config.max_seconds, config.max_memory_mib, config.pages_per_child)
-
-    def extract_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        sandbox = _sandbox(*settings)
+    def extract(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            for start in range(0, batch.num_rows, _BATCH_ROWS):
-                rows = (document_row(row, sandbox, config.extractor) for row in batch.slice(start, _BATCH_ROWS).to_pylist())
-                yield pa.RecordBatch.from_pylist(list(rows), schema=_TEXT_ARROW)
+            for file in batch.to_pylist():
+                yield from record_batches(file_rows(file["path"], file["crawl"], config), config.language)
 
-    return captures.mapInArrow(extract_batches, _TEXT_DDL)
-
-
-def document_row(capture: dict[str, object], sandbox: ExtractionSandbox, extractor: str) -> dict[str, object]:
-    """A capture as a row of DOCUMENTS without the language; only offered captures reach the sandbox."""
-    row = {name: value for name, value in capture.items() if name != "body"}
-    url, body, charset = capture["url"], capture["body"], capture["charset"]
-    host = host_of(url if isinstance(url, str) else None)
-    row |= {"host": host, "domain": registered_domain(host) if host else None, "charset": None}
-    if isinstance(body, bytes):
-        row["extractor"] = extractor
-        row |= _outcome(sandbox.extract(body, charset if isinstance(charset, str) else None), capture["extract_detail"])
-    return row
+    records = warc_files.select("path", "crawl").mapInArrow(extract, _DDL)
+    if observation is not None:
+        records = records.observe(observation, *(count.alias(name) for name, count in read_warc.record_counts().items()))
+    # Records that are only counted have no identity.
+    return records.where(F.col("doc_id").isNotNull()).select(*DOCUMENTS.column_names)
 
 
-def _outcome(found: Extraction, note: object) -> dict[str, object]:
+def file_rows(path: str, crawl: str, config: Config) -> Iterator[Row]:
+    """A row for each record of a file: all columns of DOCUMENTS but the language, or `crawl` and `record_type` of those that are only counted."""
+    urls, safety, sandbox = load_url_gate(config.url_gate), load_safety_gate(config.safety), _sandbox(config)
+    for identity, record in read_warc.read_file(path, crawl, config.read):
+        if record is None:
+            yield identity
+            continue
+        verdict = offer(record, config.read.max_body_bytes, url_gate=urls, safety=safety)
+        row = document_row(identity, record, verdict, sandbox, config.extractor)
+        evidence = verdict.evidence
+        if evidence is None and (matches := safety.keyword_matches(record.url, _stored_texts(row))):
+            evidence = evidence_json(matches, verdict.body)
+        yield row if evidence is None else withheld(row, evidence)
+
+
+def document_row(identity: Row, record: ArchiveRecord, verdict: Offer, sandbox: ExtractionSandbox, extractor: str) -> Row:
+    """A record as a row of DOCUMENTS without the language; only offered HTML reaches the sandbox."""
+    host = host_of(record.url)
+    row = identity | {
+        "host": host,
+        "domain": registered_domain(host) if host else None,
+        "http_status": verdict.http_status,
+        "mime": verdict.mime,
+        "extract_status": verdict.status,
+        "extract_reason": verdict.reason,
+        "extract_detail": verdict.detail,
+    }
+    if verdict.body is None:
+        return row
+    if record.type == "conversion":
+        text, charset = decode_html(verdict.body, verdict.charset or "utf-8")
+        return row | {"extractor": "wet"} | _outcome(Extraction(text=clean_text(text), charset=charset), verdict.detail)
+    found = sandbox.extract(verdict.body, verdict.charset)
+    return row | {"extractor": extractor} | asdict(page_rights(verdict.body, verdict.fields)) | _outcome(found, verdict.detail)
+
+
+def _outcome(found: Extraction, note: str | None) -> Row:
     """The extraction's columns; a note on the body's codings stays with pages that have text."""
     if found.reason is not None:
         return {"extract_status": "failed", "extract_reason": found.reason, "extract_detail": found.detail}
-    facts: dict[str, object] = {"title": found.title, "charset": found.charset}
+    facts: Row = {name: getattr(found, name) for name in ("title", "author", "date", "page_type", "charset")}
     if not found.text:
         return facts | {"extract_status": "skipped", "extract_reason": "no_text"}
     digest = xxhash.xxh3_128_hexdigest(found.text.encode())
     return facts | {"extract_status": "extracted", "extract_detail": note, "text": found.text, "text_hash": digest}
 
 
+def _stored_texts(row: Row) -> Iterator[str]:
+    """Whatever words of a page its row would keep, the URL aside."""
+    for name in ("title", "author", "text", "tdm_policy", "extract_detail"):
+        if isinstance(value := row.get(name), str):
+            yield value
+
+
+def withheld(row: Row, evidence: str) -> Row:
+    """What stays of a record that must not be kept."""
+    kept = {name: row[name] for name in _WITHHELD_COLUMNS}
+    return kept | {"extract_status": "skipped", "extract_reason": QUARANTINED, "safety_evidence": evidence}
+
+
+def record_batches(rows: Iterable[Row], language: identify_language.Config) -> Iterator[pa.RecordBatch]:
+    """Rows with their language, in batches that are bounded in characters too: texts differ in length by four orders of magnitude."""
+    batch: list[Row] = []
+    characters = 0
+    for row in rows:
+        batch.append(row)
+        characters += len(text) if isinstance(text := row.get("text"), str) else 0
+        if len(batch) >= _BATCH_ROWS or characters >= _BATCH_CHARACTERS:
+            yield _record_batch(batch, language)
+            batch, characters = [], 0
+    if batch:
+        yield _record_batch(batch, language)
+
+
+def _record_batch(rows: list[Row], language: identify_language.Config) -> pa.RecordBatch:
+    languages = identify_language.identify([row.get("text") for row in rows], language)
+    return pa.RecordBatch.from_pylist([row | found for row, found in zip(rows, languages, strict=True)], schema=_ARROW)
+
+
 @cache
-def _sandbox(extractor: str, max_seconds: float, max_memory_mib: int, pages_per_child: int) -> ExtractionSandbox:
+def _sandbox(config: Config) -> ExtractionSandbox:
     """One for the life of a worker, so that a task costs no start of a child."""
-    sandbox = ExtractionSandbox(extractor, max_seconds=max_seconds, max_memory_mib=max_memory_mib, pages_per_child=pages_per_child)
+    sandbox = ExtractionSandbox(
+        config.extractor,
+        max_seconds=config.max_seconds,
+        max_memory_mib=config.max_memory_mib,
+        pages_per_child=config.pages_per_child,
+        max_resident_mib=config.max_resident_mib,
+    )
     atexit.register(sandbox.stop)
     return sandbox
 
 
 def status_counts() -> dict[str, Column]:
-    """Documents by status, observed during the write."""
-    return {status: F.count_if(F.col("extract_status") == status) for status in ("extracted", "skipped", "failed")}
+    """Documents by status, and those withheld by the safety gate, observed during the write."""
+    by_status = {status: F.count_if(F.col("extract_status") == status) for status in ("extracted", "skipped", "failed")}
+    return by_status | {QUARANTINED: F.count_if(F.col("extract_reason").eqNullSafe(QUARANTINED))}
 
 
 STAGE = Stage(
@@ -112,5 +189,5 @@ STAGE = Stage(
     transform=transform,
     counts=status_counts,
     observes_reading=True,
-    models=lambda config: identify_language.language_models(config.language),
+    models=lambda config: identify_language.language_models(config.language) | url_lists(config.url_gate) | safety_lists(config.safety),
 )

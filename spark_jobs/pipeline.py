@@ -22,6 +22,7 @@ from spark_jobs import (
     minhash_signatures,
     read_warc,
     score_signals,
+    screen_safety,
     select_corpus,
     tokenize_corpus,
     train_tokenizer,
@@ -32,6 +33,7 @@ from spark_jobs.session import SessionConfig
 
 STAGES: tuple[Stage, ...] = (
     extract_text.STAGE,
+    screen_safety.STAGE,
     score_signals.STAGE,
     deduplicate_exact.STAGE,
     minhash_signatures.STAGE,

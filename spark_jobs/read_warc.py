@@ -1,7 +1,6 @@
-"""From WARC files to captures: one row for each record that is offered for extraction, with the body of those that can be pages.
+"""The records of WARC files: which are offered as documents, which are only counted, and what identifies each.
 
-Cheap gates come first: only responses with status 200 that are HTML, by declaration or by the look of an undeclared body, keep their body.
-Requests, metadata, warcinfo, DNS look-ups and conversions are counted, not offered. Damage becomes a row, never an error.
+Requests, metadata, warcinfo and DNS look-ups are counted, not offered. Damage becomes a record of its own, never an error.
 """
 
 from __future__ import annotations
@@ -9,52 +8,26 @@ from __future__ import annotations
 import glob as local_glob
 import posixpath
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-import pyarrow as pa
 import pyarrow.fs
 import xxhash
 from pydantic import Field
-from pyspark.sql import Column, DataFrame, Observation, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from schemas import configuration
 from schemas.configuration import UsageError
-from schemas.contract import ARROW_TYPES
 from schemas.warc_files import WARC_FILES
-from spark_jobs.text.page_gate import offer
 from spark_jobs.text.warc import UNREADABLE, ArchiveRecord, parse_date, read_records
 
-OFFERED = ("response", "revisit", "resource", UNREADABLE)
-COUNTED = ("request", "metadata", "warcinfo", "conversion", "continuation", "dns")
+OFFERED = ("response", "revisit", "resource", "conversion", UNREADABLE)
+COUNTED = ("request", "metadata", "warcinfo", "continuation", "dns")
 # Room for the HTTP header in front of a body of the largest size; servers stop at 8 to 64 KiB.
 _HEAD_BYTES = 1 << 18
-_BATCH_ROWS = 256
-_BATCH_BYTES = 16 << 20
-
-_CAPTURE_TYPES = {
-    "doc_id": "string",
-    "crawl": "string",
-    "warc_path": "string",
-    "warc_offset": "long",
-    "warc_length": "long",
-    "record_type": "string",
-    "record_id": "string",
-    "url": "string",
-    "fetched_at": "timestamp",
-    "http_status": "int",
-    "mime": "string",
-    "charset": "string",
-    "extract_status": "string",
-    "extract_reason": "string",
-    "extract_detail": "string",
-    "body": "binary",
-}
-CAPTURES_DDL = ", ".join(f"{name} {kind.replace('long', 'bigint')}" for name, kind in _CAPTURE_TYPES.items())
-_CAPTURES_ARROW = pa.schema([pa.field(name, ARROW_TYPES[kind]) for name, kind in _CAPTURE_TYPES.items()])
 
 
 class Config(configuration.Config):
@@ -79,23 +52,32 @@ def warc_files(spark: SparkSession, glob: str, crawl: str) -> DataFrame:
     return spark.createDataFrame(spark.sparkContext.parallelize(rows, len(rows)), WARC_FILES.spark())
 
 
-def captures(files: DataFrame, config: Config, observation: Observation | None = None) -> DataFrame:
-    """One row for each record that is offered for extraction; `extract_status` is `offered` where `body` is still to be extracted.
+def read_file(path: str, crawl: str, config: Config) -> Iterator[tuple[dict[str, object], ArchiveRecord | None]]:
+    """Every record of a file as the columns of DOCUMENTS that identify it, and the record itself where it is offered.
 
-    `observation` receives the number of all records by type, those included that are not offered.
+    Of records that are only counted there are `crawl` and `record_type` alone.
     """
-    max_body_bytes = config.max_body_bytes
-
-    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for file in batch.to_pylist():
-                yield from _batches(_file_rows(file["path"], file["crawl"], max_body_bytes))
-
-    rows = files.select("path", "crawl").mapInArrow(read, CAPTURES_DDL)
-    if observation is not None:
-        counts = record_counts()
-        rows = rows.observe(observation, *(count.alias(name) for name, count in counts.items()))
-    return rows.where(F.col("record_type").isin(*OFFERED))
+    file_name, seen = posixpath.basename(path), set[int]()
+    with _open(path) as file:
+        for record in read_records(file, config.max_body_bytes + _HEAD_BYTES):
+            if record.type not in OFFERED:
+                yield {"crawl": crawl, "record_type": record.type if record.type in COUNTED else "other"}, None
+                if record.fault is None:
+                    continue
+                # A damaged request is no document, but what follows it may have been lost with it.
+                record = ArchiveRecord(offset=record.offset, type=UNREADABLE, url=record.url, fault=f"{record.type} record: {record.fault}")
+            identity = {
+                "doc_id": document_id(crawl, file_name, record, seen),
+                "crawl": crawl,
+                "warc_path": path,
+                "warc_offset": record.offset,
+                "warc_length": record.length,
+                "record_type": record.type,
+                "record_id": record.record_id,
+                "url": record.url,
+                "fetched_at": _storable(parse_date(record.date)),
+            }
+            yield identity, record
 
 
 def record_counts() -> dict[str, Column]:
@@ -115,52 +97,6 @@ def document_id(crawl: str, file_name: str, record: ArchiveRecord, seen: set[int
         digest = xxhash.xxh3_128_intdigest(basis + f"\0{record.offset}\0{repeat}".encode())
     seen.add(digest)
     return f"{digest:032x}"
-
-
-def _file_rows(path: str, crawl: str, max_body_bytes: int) -> Iterator[dict[str, object]]:
-    file_name, seen = posixpath.basename(path), set[int]()
-    with _open(path) as file:
-        for record in read_records(file, max_body_bytes + _HEAD_BYTES):
-            if record.type not in OFFERED:
-                yield {"crawl": crawl, "record_type": record.type if record.type in COUNTED else "other"}
-                if record.fault is None:
-                    continue
-                # A damaged request is no document, but what follows it may have been lost with it.
-                record = ArchiveRecord(offset=record.offset, type=UNREADABLE, url=record.url, fault=f"{record.type} record: {record.fault}")
-            verdict = offer(record, max_body_bytes)
-            yield {
-                "doc_id": document_id(crawl, file_name, record, seen),
-                "crawl": crawl,
-                "warc_path": path,
-                "warc_offset": record.offset,
-                "warc_length": record.length,
-                "record_type": record.type,
-                "record_id": record.record_id,
-                "url": record.url,
-                "fetched_at": _storable(parse_date(record.date)),
-                "http_status": verdict.http_status,
-                "mime": verdict.mime,
-                "charset": verdict.charset,
-                "extract_status": verdict.status,
-                "extract_reason": verdict.reason,
-                "extract_detail": verdict.detail,
-                "body": verdict.body,
-            }
-
-
-def _batches(rows: Iterator[dict[str, object]]) -> Iterator[pa.RecordBatch]:
-    """Batches that are bounded in bytes too: pages differ in size by four orders of magnitude."""
-    batch: list[dict[str, object]] = []
-    size = 0
-    for row in rows:
-        batch.append(row)
-        body = row.get("body")
-        size += len(body) if isinstance(body, bytes) else 0
-        if len(batch) >= _BATCH_ROWS or size >= _BATCH_BYTES:
-            yield pa.RecordBatch.from_pylist(batch, schema=_CAPTURES_ARROW)
-            batch, size = [], 0
-    if batch:
-        yield pa.RecordBatch.from_pylist(batch, schema=_CAPTURES_ARROW)
 
 
 def _storable(date: datetime | None) -> datetime | None:

@@ -22,6 +22,7 @@ from typing import BinaryIO
 
 _LENGTH = struct.Struct("<I")
 _PIECE_BYTES = 1 << 16
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # Importing an extractor takes seconds on a busy machine; it happens once a child and is no page's fault.
 START_SECONDS = 120.0
 
@@ -54,11 +55,12 @@ class ChildStopped(Exception):
 class ExtractionSandbox:
     """Runs `extractor` (see `main_content.load_extractor`) in a child, one page at a time; a context manager that ends the child."""
 
-    def __init__(self, extractor: str, *, max_seconds: float, max_memory_mib: int, pages_per_child: int) -> None:
+    def __init__(self, extractor: str, *, max_seconds: float, max_memory_mib: int, pages_per_child: int, max_resident_mib: int = 1024) -> None:
         self._extractor = extractor
         self._max_seconds = max_seconds
         self._max_memory_mib = max_memory_mib
         self._pages_per_child = pages_per_child
+        self._max_resident_mib = max_resident_mib
         self._child: subprocess.Popen[bytes] | None = None
         self._pages = 0
 
@@ -83,8 +85,8 @@ class ExtractionSandbox:
                 return Extraction(reason="timeout", detail=f"extraction did not end within {self._max_seconds:g} s")
             return Extraction(reason="crashed", detail=f"the extractor's process ended with status {status}")
         answer = Extraction(**json.loads(reply))
-        if answer.reason == "out_of_memory":
-            # A parser that has met a failed allocation may be in any state.
+        if answer.reason == "out_of_memory" or _resident_mib(self._child.pid) > self._max_resident_mib:
+            # A parser that has met a failed allocation may be in any state; one that has grown does not shrink.
             self.stop()
         return answer
 
@@ -182,6 +184,14 @@ def serve(requests: BinaryIO, replies: BinaryIO, extractor_name: str, max_second
             answer = {"reason": "extractor_error", "detail": f"{type(error).__name__}: {error}"[:300]}
         faulthandler.cancel_dump_traceback_later()
         _send(replies, json.dumps(answer).encode())
+
+
+def _resident_mib(process: int) -> float:
+    """Resident memory of a process; 0 where the system does not tell."""
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1]) * _PAGE_BYTES / (1 << 20)
+    except OSError:
+        return 0.0
 
 
 def _peak_memory_mib() -> float:

@@ -14,11 +14,17 @@ PRESCAN_BYTES = 8192
 MAX_INVALID_SHARE = 0.001
 
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16le"), (b"\xfe\xff", "utf-16be"))
-_META_CHARSET = re.compile(rb"""<(?:meta|\?xml)\b[^>]*?(?:charset|encoding)\s*=\s*["']?\s*([\w.:+-]+)""", re.IGNORECASE)
+_COMMENT = re.compile(rb"<!--(?:-?>|.*?(?:-->|\Z))", re.DOTALL)
+_XML_ENCODING = re.compile(rb"""\s*<\?xml\b[^>]*?\bencoding\s*=\s*["']([^"'>]*)""")
+_META = re.compile(rb"<meta[\s/]([^>]*)", re.IGNORECASE)
+_ATTRIBUTE = re.compile(rb"""(?<![\w-])([\w-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
+_CONTENT_CHARSET = re.compile(rb"""charset\s*=\s*["']?\s*([^\s;"']+)""", re.IGNORECASE)
 _HTML_START = re.compile(
-    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body|title|meta|script|div|p|h1|table)\b", re.IGNORECASE | re.DOTALL
+    rb"\s*+(?:<\?xml[^>]*+>\s*+)?+(?>(?:(?><!--.*?-->)\s*+)*+)<(?:!doctype\s+html|html|head|body|title|meta|script|div|p|h1|table)\b", re.IGNORECASE | re.DOTALL
 )
-_TITLE = re.compile(r"<title\b[^>]*>(.*?)</title\s*>", re.IGNORECASE | re.DOTALL)
+_TITLE_START = re.compile(r"<title\b[^>]*>", re.IGNORECASE)
+_TITLE_END = re.compile(r"</title\s*>", re.IGNORECASE)
+_TITLE_CHARACTERS = 1 << 18
 _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
@@ -44,12 +50,7 @@ def decode_html(body: bytes, declared: str | None) -> tuple[str, str]:
             return body.decode("utf-8"), "utf-8"
         except UnicodeDecodeError:
             pass
-    found = _META_CHARSET.search(body, 0, PRESCAN_BYTES)
-    in_page = found[1].decode("ascii").lower() if found else None
-    if in_page is not None and in_page.startswith("utf-16"):
-        # The standard: a page whose declaration can be read as ASCII is not UTF-16.
-        in_page = "utf-8"
-    for label in (declared, in_page):
+    for label in (declared, declared_in_page(body)):
         believed = map_encoding_to_html5(label, fallback_utf8=False) if label else None
         if believed is None:
             continue
@@ -60,11 +61,40 @@ def decode_html(body: bytes, declared: str | None) -> tuple[str, str]:
     return bytes_to_str(body, name, "replace", fallback_encodings=()), name
 
 
+def declared_in_page(body: bytes) -> str | None:
+    """The encoding's label that a page gives itself, by the standard's prescan (section 13.2.3.2): in a `meta` element, or else in an XML declaration.
+
+    Comments declare nothing. As there, a declaration that can be read as ASCII is not one of UTF-16, and `x-user-defined` means windows-1252.
+    """
+    head = _COMMENT.sub(b"", body[:PRESCAN_BYTES])
+    labels = [label for meta in _META.finditer(head) if (label := _declared_by(dict(reversed(_attributes(meta[1])))))]
+    if not labels and (xml := _XML_ENCODING.match(head)):
+        labels = [xml[1]]
+    label = labels[0].decode("ascii", "replace").strip().lower() if labels else None
+    if label is None:
+        return None
+    return "utf-8" if label.startswith("utf-16") else "windows-1252" if label == "x-user-defined" else label
+
+
+def _declared_by(attributes: dict[bytes, bytes]) -> bytes | None:
+    if b"charset" in attributes:
+        return attributes[b"charset"]
+    if attributes.get(b"http-equiv", b"").strip().lower() != b"content-type":
+        return None
+    found = _CONTENT_CHARSET.search(attributes.get(b"content", b""))
+    return found[1] if found else None
+
+
+def _attributes(tag: bytes) -> list[tuple[bytes, bytes]]:
+    return [(found[1].lower(), found[found.lastindex or 0]) for found in _ATTRIBUTE.finditer(tag)]
+
+
 def page_title(page: str) -> str | None:
     """Text of the first `title` element, white space collapsed; None where there is none or it is empty."""
-    found = _TITLE.search(page, 0, 1 << 18)
-    title = " ".join(html.unescape(found[1]).split()) if found else ""
-    return clean_text(title) or None
+    start = _TITLE_START.search(page, 0, _TITLE_CHARACTERS)
+    end = _TITLE_END.search(page, start.end(), _TITLE_CHARACTERS) if start else None
+    title = page[start.end() : end.start()] if start and end else ""
+    return clean_text(" ".join(html.unescape(title).split())) or None
 
 
 def clean_text(text: str) -> str:

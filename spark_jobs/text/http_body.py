@@ -17,6 +17,12 @@ _STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?![0-9])")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,12})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _PIECE_BYTES = 1 << 16
+MAX_HEAD_BYTES = 1 << 18
+"""Bytes of a head that are read for fields; servers stop at 8 to 64 KiB."""
+MAX_CODINGS = 5
+"""Content codings on top of each other; curl and browsers stop there too."""
+# Its lines may begin with the name of an agent, for which the rest of that line alone is meant.
+_KEPT_APART = "x-robots-tag"
 _LOOKS_LIKE_TEXT = re.compile(rb"[\s\xef\xbb\xbf]*[<\w]")
 
 
@@ -31,7 +37,7 @@ class BodyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """A response as stored: `fields` have lower-case names, repeated ones joined by commas; `body` is still coded."""
+    """A response as stored: `fields` have lower-case names; repeated ones are joined by commas, X-Robots-Tag by line feeds; `body` is still coded."""
 
     status: int
     fields: dict[str, str]
@@ -53,12 +59,12 @@ def parse_response(block: bytes) -> HttpResponse:
         raise BodyError("bad_http", f"no HTTP status line, but {block[:40]!r}")
     end = _HEAD_END.search(block)
     head, body = (block[: end.start()], block[end.end() :]) if end else (block, b"")
-    fields: dict[str, str] = {}
-    for line in head.splitlines()[1:]:
+    values: dict[str, list[str]] = {}
+    for line in head[:MAX_HEAD_BYTES].splitlines()[1:]:
         name, colon, value = line.decode("latin-1").partition(":")
-        key = name.strip().lower()
         if colon:
-            fields[key] = f"{fields[key]}, {value.strip()}" if key in fields else value.strip()
+            values.setdefault(name.strip().lower(), []).append(value.strip())
+    fields = {name: ("\n" if name == _KEPT_APART else ", ").join(repeated) for name, repeated in values.items()}
     return HttpResponse(status=int(status[1]), fields=fields, body=body)
 
 
@@ -83,7 +89,10 @@ def decode_body(response: HttpResponse, max_bytes: int) -> tuple[bytes, str | No
         body, note = join_chunks(body)
         notes.append(note)
     codings = [c.strip().lower() for c in response.fields.get("content-encoding", "").split(",")]
-    for coding in reversed([c for c in codings if c not in ("", "identity", "none", "utf-8")]):
+    codings = [c for c in codings if c not in ("", "identity", "none", "utf-8")]
+    if len(codings) > MAX_CODINGS:
+        raise BodyError("bad_encoding", f"{len(codings)} content codings")
+    for coding in reversed(codings):
         body, note = _undo(coding, body, max_bytes)
         notes.append(note)
     if body.startswith(b"\x1f\x8b\x08"):

@@ -157,9 +157,9 @@ def path_prefixes(bare: str) -> list[str]:
 
 
 @cache
-def load_url_gate(config: Config) -> UrlGate:
-    """The gate of a configuration, its lists read once in the life of a worker."""
-    return UrlGate(config)
+def load_url_gate(config: Config) -> UrlGate | None:
+    """The gate of a configuration, its lists read once in the life of a worker; None where it has none."""
+    return UrlGate(config) if config.files() else None
 
 
 def url_lists(config: Config) -> dict[str, str]:

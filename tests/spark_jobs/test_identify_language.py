@@ -5,12 +5,10 @@ from __future__ import annotations
 import gzip
 import sys
 
-import pyarrow as pa
 import pytest
 
-from schemas.documents import DOCUMENTS
 from schemas.errors import UsageError
-from spark_jobs.identify_language import Config, add_language, identify_batch, language_models
+from spark_jobs.identify_language import Config, identify, language_models
 from spark_jobs.text.fasttext_model import bundled_language_model, can_train, load_model
 
 # ISO 639-3 of the samples and the name that the model gives.
@@ -18,7 +16,7 @@ LANGUAGES = {"deu": "de", "eng": "en", "fra": "fr", "hin": "hi", "jpn": "ja", "r
 
 
 def identified(texts: list[str | None], min_characters: int = 1) -> list[dict]:
-    return identify_batch(pa.array(texts, pa.string()), bundled_language_model(), min_characters).to_pylist()
+    return identify(texts, Config(min_characters=min_characters))
 
 
 def test_texts_without_letters_to_read_have_no_language():
@@ -82,19 +80,6 @@ def test_the_installed_fasttext_is_the_build_that_trains():
     assert can_train()
 
 
-@pytest.mark.spark
-def test_documents_get_their_language_and_keep_their_order_of_columns(documents_of):
-    documents = documents_of(
-        {"doc_id": "1", "text": "Bonjour mes amis,\ncomment allez-vous aujourd'hui ?", "language": "xx"},
-        {"doc_id": "2", "extract_status": "failed", "extract_reason": "timeout", "text_hash": None},
-        {"doc_id": "3", "text": "The river runs to the sea. " + "Der Fluss flie\u00dft ins Meer. " * 50},
-    )
-    config = Config(max_characters=26)
-    expected = {("1", "fr"), ("2", None), ("3", "en")}
-    for frame in (documents, documents.drop("language", "language_score"), documents.repartition(3)):
-        actual = add_language(frame, config)
-        assert tuple(actual.columns) == DOCUMENTS.column_names
-        rows = actual.select("doc_id", "language", "language_score", "extract_status").collect()
-        assert {(row.doc_id, row.language) for row in rows} == expected
-        assert all((row.language_score is None) == (row.language is None) for row in rows)
-    assert add_language(documents.limit(0), config).count() == 0
+def test_only_the_beginning_of_a_text_is_read():
+    text = "The river runs to the sea. " + "Der Fluss flie\u00dft ins Meer. " * 50
+    assert [identify([text], Config(max_characters=limit))[0]["language"] for limit in (26, 10_000)] == ["en", "de"]
