@@ -17,9 +17,8 @@ import xxhash
 _COMBINE = np.uint64(0x9E3779B97F4A7C15)
 """2^64 divided by the golden ratio, odd: Knuth, The Art of Computer Programming, volume 3, section 6.4 (Fibonacci hashing)."""
 
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-"""Thai, Lao, Burmese, Khmer, kana and Han: written without spaces between words."""
-
+UNSPACED = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
+"""First and last code points of Thai and Lao, Burmese, Khmer, kana, and Han: written without spaces between words."""
 
 _ASCII_DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _ASCII_WORDS = bytes(code if code < 128 and chr(code).isalnum() else ord(" ") for code in range(256))
@@ -88,4 +87,5 @@ def _numbers() -> re.Pattern[str]:
 
 @cache
 def _words() -> re.Pattern[str]:
-    return re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
+    unspaced = "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in UNSPACED)
+    return re.compile(rf"[{unspaced}]|[^\W_{unspaced}]+")
