@@ -64,6 +64,7 @@ def write_random_lake(folder: Path) -> Path:
         "definition": definition,
         "sample_documents": 0,
         "sample_bytes": 0,
+        **{name: [] for name in ("languages", "sample_characters", "tokens_per_word", "bytes_per_token", "held_out")},
     }
     write_deltalake(str(folder / "tokenizers"), pa.Table.from_pylist([row], schema=TOKENIZERS.arrow()))
     return folder

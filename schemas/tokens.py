@@ -11,14 +11,26 @@ TOKENIZERS = Table(
     key=("fingerprint",),
     columns=(
         Column(name="fingerprint", type="string", description="SHA-256 of the definition, in hex"),
-        Column(name="kind", type="string", description="algorithm, such as `byte-level-bpe`"),
+        Column(name="kind", type="string", description="algorithm: `byte-level-bpe`, `sentencepiece-bpe` or `sentencepiece-unigram`"),
         Column(name="vocabulary_size", type="int", description="number of token ids, special tokens included"),
         Column(name="end_of_document_id", type="int", description="id of the token that closes every document"),
         Column(name="definition", type="string", description="the tokenizer as JSON, in the format of the tokenizers library"),
         Column(name="sample_documents", type="long", description="documents that it was trained on"),
         Column(name="sample_bytes", type="long", description="bytes of UTF-8 that it was trained on"),
+        Column(name="languages", type="array<string>", description="languages that were measured, by name; the next columns have an element for each"),
+        Column(name="sample_characters", type="array<long>", description="characters of the language that it was trained on"),
+        Column(name="tokens_per_word", type="array<double>", description="fertility: tokens a word, punctuation marks being words"),
+        Column(name="bytes_per_token", type="array<double>", description="compression: bytes of UTF-8 a token"),
+        Column(name="held_out", type="array<boolean>", description="whether both were measured on documents that it was not trained on"),
     ),
-    checks=(Check(name="end_of_document_in_vocabulary", condition="end_of_document_id >= 0 AND end_of_document_id < vocabulary_size"),),
+    checks=(
+        Check(name="end_of_document_in_vocabulary", condition="end_of_document_id >= 0 AND end_of_document_id < vocabulary_size"),
+        Check(
+            name="one_measure_a_language",
+            condition="size(languages) = size(sample_characters) AND size(languages) = size(tokens_per_word) "
+            "AND size(languages) = size(bytes_per_token) AND size(languages) = size(held_out)",
+        ),
+    ),
 )
 
 TOKENS = Table(

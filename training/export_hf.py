@@ -44,7 +44,7 @@ def export(checkpoint: Path, out: Path) -> Path:
     dtype = str(weights["model.norm.weight"].dtype).removeprefix("torch.")
     _write_json(out / "config.json", llama_config(config, commit, dtype))
     _write_json(out / "generation_config.json", {"bos_token_id": commit.end_of_document_id, "eos_token_id": commit.end_of_document_id, "do_sample": True})
-    _write_tokenizer(checkpoint, out, commit, config)
+    write_tokenizer(checkpoint / TOKENIZER, out, end_of_document_id=commit.end_of_document_id, sequence_length=config.data.sequence_length)
     return out
 
 
@@ -113,19 +113,15 @@ def llama_config(config: TrainingConfig, commit: Commit, dtype: str) -> dict[str
     }
 
 
-def _write_tokenizer(checkpoint: Path, out: Path, commit: Commit, config: TrainingConfig) -> None:
-    shutil.copyfile(checkpoint / TOKENIZER, out / "tokenizer.json")
-    end = Tokenizer.from_file(str(out / "tokenizer.json")).id_to_token(commit.end_of_document_id)
+def write_tokenizer(definition: Path, out: Path, *, end_of_document_id: int, sequence_length: int) -> None:
+    """The tokenizer, of any kind, as `AutoTokenizer` loads it from the folder `out`: its JSON holds all that it does."""
+    shutil.copyfile(definition, out / "tokenizer.json")
+    end = Tokenizer.from_file(str(out / "tokenizer.json")).id_to_token(end_of_document_id)
     special = {"bos_token": end, "eos_token": end}
     _write_json(out / "special_tokens_map.json", special)
     _write_json(
         out / "tokenizer_config.json",
-        {
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            "model_max_length": config.data.sequence_length,
-            "clean_up_tokenization_spaces": False,
-            **special,
-        },
+        {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": sequence_length, "clean_up_tokenization_spaces": False, **special},
     )
 
 

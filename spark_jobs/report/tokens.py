@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from spark_jobs.report.tables import Tables
@@ -19,8 +20,19 @@ class SourceTokens:
 
 
 @dataclass(frozen=True)
+class LanguageMeasure:
+    """How finely a tokenizer cuts one language."""
+
+    language: str
+    sample_characters: int
+    tokens_per_word: float
+    bytes_per_token: float
+    held_out: bool
+
+
+@dataclass(frozen=True)
 class Tokenizer:
-    """A row of `tokenizers` without its definition."""
+    """A row of `tokenizers` without its definition; languages in order of their part in the sample, the largest first."""
 
     fingerprint: str
     kind: str
@@ -28,6 +40,7 @@ class Tokenizer:
     end_of_document_id: int
     sample_documents: int
     sample_bytes: int
+    languages: tuple[LanguageMeasure, ...]
 
 
 @dataclass(frozen=True)
@@ -44,11 +57,23 @@ class Tokens:
 def gather_tokens(tables: Tables) -> Tokens:
     by_source = tables.tokens.groupBy("source").agg(F.count(F.lit(1)).alias("documents"), F.sum("n_tokens").alias("tokens")).orderBy("source")
     sources = tuple(SourceTokens(*row) for row in by_source.collect())
-    facts = tables.tokenizers.select("fingerprint", "kind", "vocabulary_size", "end_of_document_id", "sample_documents", "sample_bytes")
     return Tokens(
         documents=sum(source.documents for source in sources),
         tokens=sum(source.tokens for source in sources),
         text_bytes=tables.corpus.agg(F.sum(F.octet_length("text"))).first()[0] or 0,
         sources=sources,
-        tokenizers=tuple(Tokenizer(*row) for row in facts.orderBy("fingerprint").collect()),
+        tokenizers=tuple(_tokenizer(row) for row in tables.tokenizers.drop("definition").orderBy("fingerprint").collect()),
+    )
+
+
+def _tokenizer(row: Row) -> Tokenizer:
+    measures = (row[name] for name in ("languages", "sample_characters", "tokens_per_word", "bytes_per_token", "held_out"))
+    return Tokenizer(
+        fingerprint=row["fingerprint"],
+        kind=row["kind"],
+        vocabulary_size=row["vocabulary_size"],
+        end_of_document_id=row["end_of_document_id"],
+        sample_documents=row["sample_documents"],
+        sample_bytes=row["sample_bytes"],
+        languages=tuple(sorted((LanguageMeasure(*one) for one in zip(*measures, strict=True)), key=lambda one: (-one.sample_characters, one.language))),
     )

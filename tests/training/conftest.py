@@ -88,6 +88,7 @@ def write_lake(folder: Path, rows: list[dict[str, Any]], tokenizer: Tokenizer | 
                 "definition": definition,
                 "sample_documents": 1,
                 "sample_bytes": 1,
+                **{name: [] for name in ("languages", "sample_characters", "tokens_per_word", "bytes_per_token", "held_out")},
             }
         )
     write_deltalake(str(folder / "tokenizers"), pa.Table.from_pylist(definitions, schema=TOKENIZERS.arrow()), mode="overwrite")

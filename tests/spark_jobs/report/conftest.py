@@ -13,7 +13,9 @@ from schemas.corpus import CORPUS
 from schemas.decisions import DECISIONS
 from schemas.documents import DOCUMENTS
 from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES
+from schemas.quarantine import QUARANTINE
 from schemas.runs import RUNS
+from schemas.spans import REPEATED_SPANS
 from schemas.tokens import TOKENIZERS, TOKENS
 from spark_jobs import delta_io, select_corpus
 from spark_jobs.signals import SIGNALS_TABLE
@@ -22,6 +24,7 @@ RIVER = "The river rises in the hills. It runs to the sea, and the people of the
 HOSTILE_TITLE = "<script>alert('title')</script>"
 HOSTILE_TEXT = '</blockquote></article><img src=http://evil.example/x.png onerror=alert(1)> & "quoted" \u202e\x07 text'
 HOSTILE_URL = 'http://evil.example/"><script src=//evil.example/x.js></script>'
+RIGHTS = {"licence": "by", "licence_version": "4.0", "licence_confidence": 0.75, "robots": ["noai", "noindex"], "tdm_reservation": 0}
 PASSES_ALL_RULES = {
     "basic_character_count": 400,
     "gopher_quality_word_count": 100,
@@ -60,14 +63,21 @@ def measured(number: int, **others: float) -> dict[str, object]:
     return {**zeros, **PASSES_ALL_RULES, **others, "doc_id": doc_id(number), "crawl": "c2" if number == 8 else "c1"}
 
 
-def decision(number: int, *rejected_by: str, outcome: str = "rejected") -> dict[str, object]:
+def decision(number: int, *rejected_by: str, outcome: str = "rejected", bucket: str | None = None) -> dict[str, object]:
     row = {"doc_id": doc_id(number), "crawl": "c2" if number == 8 else "c1", "policy": "english-web", "outcome": outcome}
-    return row | {"rejected_by": list(rejected_by), "weight": 1.0 if outcome == "kept" else 0.0}
+    return row | {"rejected_by": list(rejected_by), "weight": 1.0 if outcome == "kept" else 0.0, "bucket": bucket}
 
 
 def corpus_document(number: int, crawl: str, text: str) -> dict[str, object]:
     row = {"doc_id": doc_id(number), "crawl": crawl, "source": "web", "url": "u", "domain": "d", "language": "en", "weight": 1.0}
     return row | {"text": text, "warc_path": "a.warc.gz", "warc_offset": 1}
+
+
+def config_of_an_older_version() -> str:
+    """The default policy with a rule on a signal that there is no longer."""
+    config = json.loads(config_json(select_corpus.Config()))
+    config["policy"]["rules"].append({"signal": "gone.away", "min": 1.0, "max": None, "name": "gone.away"})
+    return json.dumps(config)
 
 
 def ledger_entry(stage: str, config: str, minute: int, seconds: float, rows: int) -> dict[str, object]:
@@ -83,7 +93,7 @@ def small_lake(spark, tmp_path_factory) -> str:
     skipped = {"extract_status": "skipped", "extract_reason": "not_html", "extract_detail": "image/png", "text_hash": None}
     tables: dict[Table, list[dict[str, object]]] = {
         DOCUMENTS: [
-            document(1, "http://river.example/one", RIVER, "en", title="The river"),
+            document(1, "http://river.example/one", RIVER, "en", title="The river", **RIGHTS),
             document(2, HOSTILE_URL, HOSTILE_TEXT, "en", title=HOSTILE_TITLE),
             document(3, "http://river.example/two", RIVER + "And more.", "en"),
             document(4, "http://river.example/one?again", RIVER, "en"),
@@ -104,7 +114,7 @@ def small_lake(spark, tmp_path_factory) -> str:
         NEAR_DUPLICATES: [{"doc_id": doc_id(3), "crawl": "c1", "representative_id": doc_id(1), "similarity": 0.875, "rule": "greedy"}],
         CLUSTERS: [{"doc_id": doc_id(n), "crawl": "c1", "cluster_id": doc_id(1), "cluster_size": 2} for n in (1, 3)],
         DECISIONS: [
-            decision(1, outcome="kept"),
+            decision(1, outcome="kept", bucket="head"),
             decision(2, "gopher_quality.word_count", "fineweb.list_ratio"),
             decision(3, "duplicate.near"),
             decision(4, "duplicate.exact"),
@@ -113,10 +123,16 @@ def small_lake(spark, tmp_path_factory) -> str:
             decision(7, "language.en", "gopher_quality.word_count"),
             decision(8, outcome="kept"),
         ],
+        REPEATED_SPANS: [
+            {"doc_id": doc_id(1), "crawl": "c1", "kind": "repeated", "rule": "paragraph", "start": start, "end": start + 10, "replacement": ""}
+            for start in (0, 20)
+        ],
+        QUARANTINE: [{"doc_id": doc_id(5), "crawl": "c1", "evidence": "pdq", "list": "images.txt", "payload_sha256": "00", "distance": 12}],
         CORPUS: [corpus_document(1, "c1", RIVER), corpus_document(8, "c2", "A later page about the river.")],
         TOKENIZERS: [
             {"fingerprint": "fedcba9876543210", "kind": "byte-level-bpe", "vocabulary_size": 4096, "end_of_document_id": 0, "definition": "{}"}
-            | {"sample_documents": 2, "sample_bytes": 450}
+            | {"sample_documents": 2, "sample_bytes": 450, "languages": ["de", "en"], "sample_characters": [0, 450]}
+            | {"tokens_per_word": [2.5, 1.25], "bytes_per_token": [3.0, 4.5], "held_out": [True, False]}
         ],
         TOKENS: [
             {"doc_id": doc_id(number), "source": "web", "shuffle_key": key, "n_tokens": n, "tokens": bytes(2 * n), "tokenizer": "fedcba9876543210"}
@@ -125,7 +141,7 @@ def small_lake(spark, tmp_path_factory) -> str:
         RUNS: [
             ledger_entry("extract_text", "{}", 1, 61.0, 8),
             ledger_entry("select_corpus", '{"policy": {"name": "an-older-one"}}', 2, 4.0, 8),
-            ledger_entry("select_corpus", config_json(select_corpus.Config()), 3, 5.0, 8),
+            ledger_entry("select_corpus", config_of_an_older_version(), 3, 5.0, 8),
         ],
     }
     for table, rows in tables.items():
