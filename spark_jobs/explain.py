@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from schemas.errors import UsageError
-from spark_jobs.policy import Policy, Rule
+from spark_jobs.policy import Policy
 from spark_jobs.report.ledger import selecting_policy
-from spark_jobs.report.samples import allowed
+from spark_jobs.report.samples import allowed, number
 from spark_jobs.report.tables import Tables, open_tables
-from spark_jobs.signals import SIGNALS
+from spark_jobs.signals import SIGNALS, Signal
 from spark_jobs.text.urls import host_of
 
 CAPTURES_SHOWN = 5
@@ -36,8 +36,10 @@ def explain_document(spark: SparkSession, lake: str, document: str) -> str:
     captures = found.orderBy("fetched_at", "doc_id").limit(CAPTURES_SHOWN + 1).collect()
     if not captures:
         raise UsageError(_no_such_document(tables, lake, document))
-    policy, _ = selecting_policy(tables)
-    lives = [aligned(_life(tables, capture, policy)) for capture in captures[:CAPTURES_SHOWN]]
+    selecting = selecting_policy(tables)
+    lives = [aligned(_life(tables, capture, selecting.policy)) for capture in captures[:CAPTURES_SHOWN]]
+    if selecting.lost:
+        lives.append(f"The policy in the ledger is read without {', '.join(selecting.lost)}.")
     if len(captures) > CAPTURES_SHOWN:
         lives.append(f"The URL has more captures than these {CAPTURES_SHOWN}; ask for one by its doc_id.")
     return "\n\n".join(lives)
@@ -51,12 +53,17 @@ def aligned(lines: Lines) -> str:
 
 
 def _life(tables: Tables, document: Row, policy: Policy) -> Lines:
+    doc_id = document["doc_id"]
     yield from _record(document)
     yield from _text(document)
-    yield from _signals(tables, document["doc_id"], policy)
-    yield from _duplicates(tables, document["doc_id"])
-    yield from _decision(tables, document["doc_id"])
-    yield from _tokens(tables, document["doc_id"])
+    yield from _rights(document)
+    yield from _quarantine(tables, doc_id)
+    yield from _signals(tables, document, policy)
+    yield from _duplicates(tables, doc_id)
+    yield from _decision(tables, doc_id)
+    yield from _edits(tables, doc_id)
+    yield from _corpus(tables, doc_id)
+    yield from _tokens(tables, doc_id)
 
 
 def _record(document: Row) -> Lines:
@@ -72,44 +79,64 @@ def _record(document: Row) -> Lines:
 
 def _text(document: Row) -> Lines:
     status, reason, detail = document["extract_status"], document["extract_reason"], document["extract_detail"]
-    yield "extraction", status + (f": {reason}" if reason else "") + (f" ({detail})" if detail else "")
+    extractor = f" by {document['extractor']}" if document["extractor"] else ""
+    yield "extraction", status + extractor + (f": {reason}" if reason else "") + (f" ({detail})" if detail else "")
     if status != "extracted":
         return
     if document["title"]:
         yield "title", " ".join(document["title"].split())
     yield "text", f"{document['characters']:,} characters, hash {document['text_hash']}"
     yield "", " ".join(document["excerpt"].split()) + (" ..." if document["characters"] > EXCERPT else "")
+    facts = {name: document[name] for name in ("author", "date", "page_type") if document[name]}
+    if facts:
+        yield "page", ", ".join(f"{name.replace('_', ' ')} {' '.join(value.split())}" for name, value in facts.items())
     score = f" ({document['language_score']:.3f})" if document["language_score"] is not None else ""
     yield "language", (document["language"] or "none found") + score
 
 
-def _signals(tables: Tables, doc_id: str, policy: Policy) -> Lines:
-    measured = _only(tables.signals, doc_id)
+def _rights(document: Row) -> Lines:
+    if document["licence"]:
+        version, confidence = document["licence_version"], document["licence_confidence"]
+        yield "licence", f"{document['licence']}{f' {version}' if version else ''}, confidence {number(confidence)}"
+    if document["robots"]:
+        yield "robots", ", ".join(document["robots"])
+    if document["tdm_reservation"] is not None:
+        yield "tdm", f"reservation {document['tdm_reservation']}{f', policy at {document["tdm_policy"]}' if document['tdm_policy'] else ''}"
+
+
+def _quarantine(tables: Tables, doc_id: str) -> Lines:
+    for row in tables.quarantine.where(F.col("doc_id") == doc_id).orderBy("evidence", "list").collect():
+        distance = f", {row['distance']} bits off" if row["distance"] is not None else ""
+        yield "quarantine", f"{row['evidence']} of list {row['list']}{distance}"
+
+
+def _signals(tables: Tables, document: Row, policy: Policy) -> Lines:
+    measured = _only(tables.signals, document["doc_id"])
     if measured is None:
         return
-    rules: dict[str, list[Rule]] = {}
-    for rule in policy.rules:
-        rules.setdefault(rule.column, []).append(rule)
     width = max(len(signal.key) for signal in SIGNALS)
     lines = [
-        f"{signal.key:<{width}}  {_number(measured[signal.column.name])}  {_verdict(measured[signal.column.name], rules.get(signal.column.name, []))}"
+        f"{signal.key:<{width}}  {number(measured[signal.column.name]):>12}  {'; '.join(verdicts(policy, signal, measured, document['language']))}"
         for signal in SIGNALS
     ]
     yield "signals", "\n".join(lines)
 
 
-def _number(value: float | None) -> str:
-    return f"{value:>10.6g}" if value is not None else f"{'no model':>10}"
-
-
-def _verdict(value: float | None, rules: list[Rule]) -> str:
+def verdicts(policy: Policy, signal: Signal, measured: Row, language: str | None) -> Iterator[str]:
+    """What the policy makes of one value: each limit with whether it is kept, the bucket, and the weight that it changes."""
+    value = measured[signal.column.name]
+    for rule in policy.rules:
+        if rule.signal == signal.key:
+            limits = policy.limits_of(rule, language)
+            broken = value is not None and ((limits.min is not None and value < limits.min) or (limits.max is not None and value > limits.max))
+            yield f"{'BREAKS ' + rule.name if broken else 'passes'}: {allowed(limits.min, limits.max)}"
     if value is None:
-        return "no limit applies" if rules else ""
-    words = []
-    for rule in rules:
-        broken = (rule.min is not None and value < rule.min) or (rule.max is not None and value > rule.max)
-        words.append(f"{'BREAKS ' + rule.name if broken else 'passes'}: {allowed(rule.min, rule.max)}")
-    return "; ".join(words)
+        return
+    if policy.buckets is not None and policy.buckets.signal == signal.key and language in policy.buckets.limits:
+        yield f"buckets end at {' and '.join(f'{limit:g}' for limit in policy.buckets.limits[language])}"
+    for rule in policy.weigh:
+        if rule.signal == signal.key and ((rule.above is not None and value > rule.above) or (rule.below is not None and value < rule.below)):
+            yield f"weight x {rule.factor:g}"
 
 
 def _duplicates(tables: Tables, doc_id: str) -> Lines:
@@ -139,9 +166,23 @@ def _decision(tables: Tables, doc_id: str) -> Lines:
         yield "decision", "none yet: no selection has run on this crawl"
         return
     weight = f", weight {decision['weight']:g}" if decision["outcome"] == "kept" else ""
-    yield "decision", f"{decision['outcome']} under policy {decision['policy']}{weight}"
+    bucket = f", bucket {decision['bucket']}" if decision["bucket"] else ""
+    yield "decision", f"{decision['outcome']} under policy {decision['policy']}{weight}{bucket}"
     if decision["rejected_by"]:
         yield "rejected by", "\n".join(decision["rejected_by"])
+
+
+def _edits(tables: Tables, doc_id: str) -> Lines:
+    spans = tables.spans.where(F.col("doc_id") == doc_id)
+    by_rule = spans.groupBy("kind", "rule").agg(F.count(F.lit(1)).alias("spans"), F.sum(F.col("end") - F.col("start")).alias("characters"))
+    for row in by_rule.orderBy("kind", "rule").collect():
+        yield "edits", f"{row['kind']}, rule {row['rule']}: {row['spans']:,} spans of {row['characters']:,} characters"
+
+
+def _corpus(tables: Tables, doc_id: str) -> Lines:
+    row = tables.corpus.where(F.col("doc_id") == doc_id).select("source", "weight", F.length("text").alias("characters")).first()
+    if row is not None:
+        yield "corpus", f"{row['characters']:,} characters in source {row['source']}, weight {row['weight']:g}"
 
 
 def _tokens(tables: Tables, doc_id: str) -> Lines:

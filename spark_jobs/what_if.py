@@ -19,12 +19,14 @@ from spark_jobs.decide import Source, decide, sources
 from spark_jobs.lake_columns import LakeColumns, join_columns
 from spark_jobs.policy import Policy, recorded_policy
 from spark_jobs.signals import SIGNALS, SIGNALS_TABLE
+from spark_jobs.signals.basic import CHARACTER_COUNT
+from spark_jobs.signals.gopher_quality import WORD_COUNT
 
 DOMAINS_SHOWN = 20
 BATCH = 1 << 17
 """Documents decided at once; it bounds the memory of the matrix of rules."""
-CHARACTERS = "basic_character_count"
-WORDS = "gopher_quality_word_count"
+CHARACTERS = CHARACTER_COUNT.column.name
+WORDS = WORD_COUNT.column.name
 
 
 @dataclass(frozen=True)

@@ -29,15 +29,15 @@ def write_report(spark: SparkSession, lake: str, out: Path, *, crawl: str | None
     """
     curve = read_curve(training) if training is not None else None
     tables = open_tables(spark, lake, crawl)
-    policy, is_default = selecting_policy(tables)
+    selecting = selecting_policy(tables)
+    policy = selecting.policy
     outcomes = gather_outcomes(tables, policy)
     if crawl is not None and outcomes.records == 0:
         raise UsageError(f"--crawl {crawl}: the lake {lake} has no record of that crawl")
     page = render(
         lake=lake,
         crawl=crawl,
-        policy=policy,
-        policy_is_default=is_default,
+        selecting=selecting,
         outcomes=outcomes,
         histograms=gather_histograms(tables, policy),
         duplicates=gather_duplicates(tables),

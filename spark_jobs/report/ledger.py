@@ -10,9 +10,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_jobs import select_corpus
-from spark_jobs.policy import Policy
+from spark_jobs.policy import Policy, recorded_policy
 from spark_jobs.report.tables import Tables
-from spark_jobs.signals import SIGNALS
 
 
 @dataclass(frozen=True)
@@ -54,12 +53,22 @@ def newest_runs(tables: Tables) -> list[StageRun]:
     )
 
 
-def selecting_policy(tables: Tables) -> tuple[Policy, bool]:
-    """The policy of the newest selection; where none has run, every signal's default limits, and True."""
+@dataclass(frozen=True)
+class SelectingPolicy:
+    """The policy that decided. `lost` names what an older version recorded of it and this one cannot read, such as a rule on a signal that is gone."""
+
+    policy: Policy
+    is_default: bool = False
+    lost: tuple[str, ...] = ()
+
+
+def selecting_policy(tables: Tables) -> SelectingPolicy:
+    """The policy of the newest selection; the default one where none has run."""
     newest = newest_by_stage(tables.runs.where(F.col("stage") == "select_corpus")).select("newest.config").first()
     if newest is None:
-        return Policy(name="defaults", rules=tuple(signal.key for signal in SIGNALS if signal.default is not None)), True
-    return select_corpus.Config.model_validate_json(newest["config"]).policy, False
+        return SelectingPolicy(select_corpus.Config().policy, is_default=True)
+    policy, lost = recorded_policy(json.loads(newest["config"]).get("policy", {}))
+    return SelectingPolicy(policy, lost=lost)
 
 
 def newest_by_stage(runs: DataFrame) -> DataFrame:

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from spark_jobs.policy import Policy
 from spark_jobs.report.tables import Tables
+from spark_jobs.signals.gopher_quality import WORD_COUNT
 
 LANGUAGES_SHOWN = 12
 DOMAINS_SHOWN = 10
@@ -25,12 +26,27 @@ class Step:
 
 @dataclass(frozen=True)
 class RuleCount:
-    """How many documents a rule rejects, how many no other rule rejects, and for how many it is the first in the policy's order."""
+    """How many documents a rule rejects, how many no other rule rejects (and their words), and for how many it is the first in the policy's order."""
 
     name: str
     rejects: int
     alone: int
     first: int
+    words_alone: int
+
+    @property
+    def can_be_left_out(self) -> bool:
+        """What has no text is rejected by no choice of the policy's."""
+        return not self.name.startswith("extract.")
+
+
+@dataclass(frozen=True)
+class BucketCount:
+    """Kept documents of a quality bucket, and the sum of their sampling weights."""
+
+    name: str
+    kept: int
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -59,11 +75,13 @@ class Outcomes:
     records: int
     extracted: int
     kept: int
+    kept_words: int
     rejected: int
     failed: int
     undecided: int
     funnel: tuple[Step, ...]
     rules: tuple[RuleCount, ...]
+    buckets: tuple[BucketCount, ...]
     reasons: tuple[ReasonCount, ...]
     languages: tuple[Share, ...]
     domains: tuple[Share, ...]
@@ -75,29 +93,46 @@ def gather_outcomes(tables: Tables, policy: Policy) -> Outcomes:
     records = sum(reason.records for reason in reasons)
     decided = dict(tables.decisions.groupBy("outcome").count().collect())
     kept, rejected, failed = (decided.get(outcome, 0) for outcome in ("kept", "rejected", "failed"))
-    rules = rule_counts(tables)
+    words = words_by_only_rule(tables)
+    rules = rule_counts(tables, words)
     return Outcomes(
         records=records,
         extracted=extracted,
         kept=kept,
+        kept_words=words.get(None, 0),
         rejected=rejected,
         failed=failed,
         undecided=records - kept - rejected - failed,
         funnel=funnel(records, failed, rules, policy),
         rules=rules,
+        buckets=bucket_counts(tables),
         reasons=tuple(reason for reason in reasons if reason.status != "extracted"),
         languages=shares(tables, F.coalesce("language", F.lit("none found")), LANGUAGES_SHOWN),
         domains=shares(tables, F.coalesce("domain", F.lit("none")), DOMAINS_SHOWN),
     )
 
 
-def rule_counts(tables: Tables) -> tuple[RuleCount, ...]:
+def words_by_only_rule(tables: Tables) -> dict[str | None, int]:
+    """Words of the documents that a single rule rejects, by that rule, and under None those of the kept ones; only ids and numbers are joined."""
+    only = tables.decisions.where((F.col("outcome") != "failed") & (F.size("rejected_by") <= 1)).select("doc_id", F.get("rejected_by", F.lit(0)).alias("rule"))
+    words = tables.signals.select("doc_id", F.col(WORD_COUNT.column.name).alias("words"))
+    return dict(only.join(words, "doc_id").groupBy("rule").agg(F.sum("words").alias("words")).collect())
+
+
+def rule_counts(tables: Tables, words: dict[str | None, int]) -> tuple[RuleCount, ...]:
     """Every rule that rejects anything, the most frequent first."""
     rules = tables.decisions.select(F.explode("rejected_by").alias("rule"), F.size("rejected_by").alias("n"), F.col("rejected_by")[0].alias("first"))
     counted = rules.groupBy("rule").agg(
         F.count(F.lit(1)).alias("rejects"), F.count_if(F.col("n") == 1).alias("alone"), F.count_if(F.col("rule") == F.col("first")).alias("first")
     )
-    return tuple(RuleCount(*row) for row in counted.orderBy(F.col("rejects").desc(), "rule").collect())
+    return tuple(RuleCount(*row, words.get(row["rule"], 0)) for row in counted.orderBy(F.col("rejects").desc(), "rule").collect())
+
+
+def bucket_counts(tables: Tables) -> tuple[BucketCount, ...]:
+    """Buckets by name; none where the policy makes none."""
+    kept = tables.decisions.where((F.col("outcome") == "kept") & F.col("bucket").isNotNull())
+    counted = kept.groupBy("bucket").agg(F.count(F.lit(1)).alias("kept"), F.sum("weight").alias("weight"))
+    return tuple(BucketCount(*row) for row in counted.orderBy("bucket").collect())
 
 
 def funnel(records: int, failed: int, rules: tuple[RuleCount, ...], policy: Policy) -> tuple[Step, ...]:
@@ -109,7 +144,7 @@ def funnel(records: int, failed: int, rules: tuple[RuleCount, ...], policy: Poli
     for rule in rules:
         family = rule.name.partition(".")[0]
         lost[family] = lost.get(family, 0) + rule.first
-    in_order = dict.fromkeys(["extract", "language", *(rule.name.partition(".")[0] for rule in policy.rules)])
+    in_order = dict.fromkeys(["extract", "language", *(rule.name.partition(".")[0] for rule in policy.rules), "bucket", "rights"])
     # Rules of an older policy, which rows of another crawl may name, come before the duplicates, which every policy looks at last.
     families = [*in_order, *sorted(lost.keys() - in_order.keys() - {"duplicate"}), "duplicate"]
     left = records - failed

@@ -11,10 +11,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from spark_jobs.policy import Policy
 from spark_jobs.report import charts
 from spark_jobs.report.duplicates import Bin, Duplicates
-from spark_jobs.report.ledger import StageRun
+from spark_jobs.report.ledger import SelectingPolicy, StageRun
 from spark_jobs.report.outcomes import Outcomes
 from spark_jobs.report.samples import Samples, allowed
 from spark_jobs.report.signal_histograms import Histogram
@@ -29,8 +28,7 @@ def render(
     *,
     lake: str,
     crawl: str | None,
-    policy: Policy,
-    policy_is_default: bool,
+    selecting: SelectingPolicy,
     outcomes: Outcomes,
     histograms: tuple[Histogram, ...],
     duplicates: Duplicates,
@@ -55,8 +53,8 @@ def render(
     return environment.get_template("report.html.j2").render(
         lake=lake,
         crawl=crawl,
-        policy=policy,
-        policy_is_default=policy_is_default,
+        selecting=selecting,
+        policy=selecting.policy,
         outcomes=outcomes,
         histograms=histograms,
         duplicates=duplicates,

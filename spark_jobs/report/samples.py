@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from spark_jobs.decide import BUCKETS
 from spark_jobs.policy import Policy
 from spark_jobs.report.tables import Tables
 
@@ -15,6 +17,8 @@ KEPT_SHOWN = 6
 EXCERPT = 300
 """Characters of the text that are shown."""
 SEED = 0
+RIGHTS = {"rights.robots": "robots", "rights.tdm_reservation": "tdm_reservation", "rights.licence": "licence"}
+"""Rules on rights, and the column of `documents` that each looks at."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def gather_samples(tables: Tables, policy: Policy, rules: list[str]) -> Samples:
     chosen = [(row["rule"], row["doc_id"]) for row in _first_by_hash(kept, KEPT_SHOWN).union(_first_by_hash(rejected, PER_RULE)).collect()]
     ids = sorted({doc_id for _, doc_id in chosen})
     documents = _documents(tables, ids)
-    against = _values(tables, policy, ids)
+    against = _values(tables, policy, documents)
 
     def samples(rule: str) -> tuple[Sample, ...]:
         of_rule = sorted(doc_id for name, doc_id in chosen if name == rule and doc_id in documents)
@@ -60,21 +64,31 @@ def _first_by_hash(named: DataFrame, count: int) -> DataFrame:
     return named.withColumn("place", F.row_number().over(order)).where(F.col("place") <= count).select("rule", "doc_id")
 
 
-def _documents(tables: Tables, ids: list[str]) -> dict[str, dict[str, object]]:
-    columns = ("doc_id", "url", "title", "language", "language_score", "extract_reason", "extract_detail")
+def _documents(tables: Tables, ids: list[str]) -> dict[str, dict[str, Any]]:
+    columns = ("doc_id", "url", "title", "language", "language_score", "extract_reason", "extract_detail", *RIGHTS.values())
     # One character more tells whether there is more.
     wanted = tables.documents.where(F.col("doc_id").isin(ids)).select(*columns, F.substring("text", 1, EXCERPT + 1).alias("text"))
     return {row["doc_id"]: row.asDict() for row in wanted.collect()} if ids else {}
 
 
-def _values(tables: Tables, policy: Policy, ids: list[str]) -> dict[str, dict[str, tuple[tuple[str, str], ...]]]:
-    """For each document the values that each rule looks at, signals and duplicates."""
-    if not ids:
+def _values(tables: Tables, policy: Policy, documents: dict[str, dict[str, Any]]) -> dict[str, dict[str, tuple[tuple[str, str], ...]]]:
+    """For each document the values that each rule looks at: signals, rights and duplicates."""
+    if not documents:
         return {}
+    ids = sorted(documents)
     found: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {doc_id: {} for doc_id in ids}
-    for row in tables.signals.where(F.col("doc_id").isin(ids)).select("doc_id", *dict.fromkeys(rule.column for rule in policy.rules)).collect():
+    for row in tables.signals.where(F.col("doc_id").isin(ids)).select("doc_id", *policy.signal_columns).collect():
+        language = documents[row["doc_id"]]["language"]
         for rule in policy.rules:
-            found[row["doc_id"]][rule.name] = ((rule.signal, f"{row[rule.column]:.6g}"), ("allowed", allowed(rule.min, rule.max)))
+            limits = policy.limits_of(rule, language)
+            found[row["doc_id"]][rule.name] = ((rule.signal, number(row[rule.column])), ("allowed", allowed(limits.min, limits.max)))
+        if policy.buckets is not None:
+            begin = " and ".join(f"{limit:g}" for limit in policy.buckets.limits.get(language, ()))
+            for bucket in BUCKETS:
+                found[row["doc_id"]][f"bucket.{bucket}"] = ((policy.buckets.signal, number(row[policy.buckets.column])), ("buckets end at", begin))
+    for doc_id, document in documents.items():
+        for rule, column in RIGHTS.items():
+            found[doc_id][rule] = ((column, str(document[column])),)
     originals = {}
     for kind, duplicates in (("exact", tables.exact_duplicates), ("near", tables.near_duplicates)):
         for row in duplicates.where(F.col("doc_id").isin(ids)).select("doc_id", "representative_id", "similarity").collect():
@@ -89,10 +103,14 @@ def _values(tables: Tables, policy: Policy, ids: list[str]) -> dict[str, dict[st
 def allowed(low: float | None, high: float | None) -> str:
     """Limits in words."""
     parts = [f"at least {low:g}" if low is not None else "", f"at most {high:g}" if high is not None else ""]
-    return " and ".join(filter(None, parts))
+    return " and ".join(filter(None, parts)) or "anything"
 
 
-def _sample(document: dict[str, object], rule: str, values: dict[str, tuple[tuple[str, str], ...]]) -> Sample:
+def number(value: float | None) -> str:
+    return f"{value:.6g}" if value is not None else "not measured"
+
+
+def _sample(document: dict[str, Any], rule: str, values: dict[str, tuple[tuple[str, str], ...]]) -> Sample:
     against = values.get(rule, ())
     if rule.startswith("language."):
         score = document["language_score"]
@@ -103,10 +121,10 @@ def _sample(document: dict[str, object], rule: str, values: dict[str, tuple[tupl
     excerpt = text[:EXCERPT] if isinstance(text, str) else None
     return Sample(
         doc_id=str(document["doc_id"]),
-        url=document["url"],  # type: ignore[arg-type]
-        title=document["title"],  # type: ignore[arg-type]
+        url=document["url"],
+        title=document["title"],
         excerpt=excerpt,
         is_whole=excerpt == text,
-        language=document["language"],  # type: ignore[arg-type]
+        language=document["language"],
         values=against,
     )

@@ -30,6 +30,8 @@ class Histogram:
     """Documents by the value of one signal. Bin i holds [edges[i], edges[i + 1]), the last all from edges[-1] on; `passes` tells the limits' side of each."""
 
     rule: Rule
+    exceptions: tuple[str, ...]
+    """Languages for whose documents the policy has other limits than those shown."""
     description: str
     source: str
     edges: tuple[float, ...]
@@ -61,6 +63,7 @@ def gather_histograms(tables: Tables, policy: Policy) -> tuple[Histogram, ...]:
     return tuple(
         Histogram(
             rule=rule,
+            exceptions=tuple(language.language for language in policy.languages if rule.name in language.limits),
             description=signals[rule.signal].description,
             source=signals[rule.signal].source,
             edges=edges[i],

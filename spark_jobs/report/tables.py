@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -13,12 +14,15 @@ from schemas.decisions import DECISIONS
 from schemas.documents import DOCUMENTS
 from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES
 from schemas.errors import UsageError
+from schemas.quarantine import QUARANTINE
 from schemas.runs import RUNS
+from schemas.spans import LINE_SPANS, PII_SPANS, REPEATED_SPANS
 from schemas.tokens import TOKENIZERS, TOKENS
 from spark_jobs import delta_io
 from spark_jobs.signals import SIGNALS_TABLE
 
-_ALL = (DOCUMENTS, SIGNALS_TABLE, EXACT_DUPLICATES, NEAR_DUPLICATES, CLUSTERS, DECISIONS, CORPUS, TOKENIZERS, TOKENS, RUNS)
+_SPANS = (LINE_SPANS, REPEATED_SPANS, PII_SPANS)
+_ALL = (DOCUMENTS, QUARANTINE, SIGNALS_TABLE, EXACT_DUPLICATES, NEAR_DUPLICATES, CLUSTERS, DECISIONS, *_SPANS, CORPUS, TOKENIZERS, TOKENS, RUNS)
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,14 @@ class Tables:
     documents: DataFrame
     all_documents: DataFrame
     """Of every crawl, because the document that a duplicate repeats may be of an earlier one."""
+    quarantine: DataFrame
     signals: DataFrame
     exact_duplicates: DataFrame
     near_duplicates: DataFrame
     clusters: DataFrame
     decisions: DataFrame
+    spans: DataFrame
+    """All edits of texts, of whichever stage."""
     corpus: DataFrame
     tokenizers: DataFrame
     tokens: DataFrame
@@ -59,11 +66,13 @@ def open_tables(spark: SparkSession, lake: str, crawl: str | None) -> Tables:
     return Tables(
         documents=of(DOCUMENTS),
         all_documents=stored.get(DOCUMENTS.name, of(DOCUMENTS)),
+        quarantine=of(QUARANTINE),
         signals=of(SIGNALS_TABLE),
         exact_duplicates=of(EXACT_DUPLICATES),
         near_duplicates=of(NEAR_DUPLICATES),
         clusters=of(CLUSTERS),
         decisions=of(DECISIONS),
+        spans=reduce(DataFrame.union, map(of, _SPANS)),
         corpus=corpus,
         tokenizers=of(TOKENIZERS),
         tokens=tokens,

@@ -27,10 +27,11 @@ def passes(rule: Rule, value: float) -> bool:
 @given(signal=st.sampled_from(LIMITED), data=st.data())
 def test_a_bin_lies_wholly_on_one_side_of_the_limits(signal, data):
     top = signal.at_most or 1e6
-    low = data.draw(st.none() | st.integers(0, int(top)) if signal.type == "long" else st.none() | st.floats(0, top))
-    high = data.draw(st.none() | st.integers(0, int(top)) if signal.type == "long" else st.none() | st.floats(0, top))
+    is_count = signal.type == "long"
+    low = data.draw(st.none() | (st.integers(1, int(top)) if is_count else st.floats(0, top, exclude_min=True, allow_subnormal=False)))
+    high = data.draw(st.none() | (st.integers(0, int(top) - 1) if is_count else st.floats(0, top, exclude_max=True, allow_subnormal=False)))
     if (low is None and high is None) or (low is not None and high is not None and low > high):
-        low, high = 0, top
+        low, high = None, 0
     rule = Rule(signal=signal.key, name=signal.key, min=low, max=high)
     edges = bin_edges(signal, rule)
     assert edges[0] == 0

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from pyspark.sql import Row
 
 from schemas.errors import UsageError
-from spark_jobs.explain import aligned, explain_document
+from spark_jobs.explain import aligned, explain_document, verdicts
+from spark_jobs.policy import Policy
+from spark_jobs.signals import SIGNALS
 
 pytestmark = pytest.mark.spark
 
-ONE, NEAR, FAILED, FRENCH = (f"{number:032x}" for number in (1, 3, 6, 7))
+RIVER = "The river rises in the hills. It runs to the sea, and the people of the valley have always lived with it. " * 4
+
+ONE, NEAR, IMAGE, FAILED, FRENCH = (f"{number:032x}" for number in (1, 3, 5, 6, 7))
 
 
 def fields(life: str) -> dict[str, str]:
@@ -22,7 +27,11 @@ def test_a_kept_document_leads_from_its_record_to_its_tokens(spark, small_lake):
     told = fields(life)
     assert told["record"] == "a.warc.gz at byte 1000, response without an id"
     assert told["language"] == "en (0.900)"
-    assert told["decision"] == "kept under policy english-web, weight 1"
+    assert told["licence"] == "by 4.0, confidence 0.75"
+    assert told["robots"] == "noai, noindex"
+    assert told["decision"] == "kept under policy english-web, weight 1, bucket head"
+    assert told["edits"] == "repeated, rule paragraph: 2 spans of 20 characters"
+    assert told["corpus"] == f"{len(RIVER)} characters in source web, weight 1"
     assert told["tokens"] == "100 of source web, by tokenizer fedcba987654"
     assert "document 2 of 2 in the first epoch, from token 10 (shuffle key 7)" in life
     assert "1 exact duplicate\n" in life
@@ -31,6 +40,8 @@ def test_a_kept_document_leads_from_its_record_to_its_tokens(spark, small_lake):
 
 def test_a_rejected_document_names_every_rule_and_marks_the_signals_that_break_them(spark, small_lake):
     life = explain_document(spark, small_lake, FRENCH)
+    life, warning = life.split("\n\n")
+    assert warning == "The policy in the ledger is read without rules: gone.away."
     assert [line.split() for line in life.splitlines()[-2:]] == [["rejected", "by", "language.en"], ["gopher_quality.word_count"]]
     broken = [line.split() for line in life.splitlines() if "BREAKS" in line]
     assert broken == [["gopher_quality.word_count", "49", "BREAKS", "gopher_quality.word_count:", "at", "least", "50", "and", "at", "most", "100000"]]
@@ -49,8 +60,32 @@ def test_a_failed_record_says_why(spark, small_lake):
     assert "signals" not in told
 
 
+def test_a_quarantined_record_names_the_list_that_it_matched(spark, small_lake):
+    assert fields(explain_document(spark, small_lake, IMAGE))["quarantine"] == "pdq of list images.txt, 12 bits off"
+
+
+def test_a_value_is_told_with_what_the_policy_makes_of_it():
+    policy = Policy.model_validate(
+        {
+            "name": "x",
+            "rules": ["fineweb.list_ratio"],
+            "languages": [{"language": "de", "limits": {"fineweb.list_ratio": {"max": 0.5}}}],
+            "buckets": {"limits": {"de": [300, 700]}},
+            "weigh": [{"signal": "perplexity.value", "above": 500, "factor": 0.2}],
+        }
+    )
+    signals = {signal.key: signal for signal in SIGNALS}
+    measured = Row(fineweb_list_ratio=0.4, perplexity_value=600.0)
+    told = {
+        language: [list(verdicts(policy, signals[key], measured, language)) for key in ("fineweb.list_ratio", "perplexity.value")] for language in ("de", "en")
+    }
+    assert told["de"] == [["passes: at most 0.5"], ["buckets end at 300 and 700", "weight x 0.2"]]
+    assert told["en"] == [["BREAKS fineweb.list_ratio: at most 0.3"], ["weight x 0.2"]]
+    assert list(verdicts(policy, signals["perplexity.value"], Row(perplexity_value=None), "de")) == []
+
+
 def test_a_url_gives_all_its_captures_in_the_order_of_fetching(spark, small_lake):
-    lives = explain_document(spark, small_lake, "http://river.example/one").split("\n\n")
+    *lives, _ = explain_document(spark, small_lake, "http://river.example/one").split("\n\n")
     assert [fields(life)["crawl"] for life in lives] == ["c1", "c2"]
 
 

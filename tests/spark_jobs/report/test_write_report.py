@@ -62,14 +62,22 @@ def test_the_funnel_loses_each_document_once_in_the_policy_s_order(page):
 
 
 def test_a_rule_counts_all_that_it_rejects_and_what_it_alone_rejects(page):
-    assert [row[:2] + row[3:4] for row in table_rows(page, "rules")] == [
-        ["gopher_quality.word_count", "2", "0"],
-        ["duplicate.exact", "1", "1"],
-        ["duplicate.near", "1", "1"],
-        ["extract.not_html", "1", "1"],
-        ["fineweb.list_ratio", "1", "0"],
-        ["language.en", "1", "0"],
+    assert [row[:2] + row[3:6] for row in table_rows(page, "rules") if len(row) == 7] == [
+        ["gopher_quality.word_count", "2", "0", "2", "100,100"],
+        ["duplicate.exact", "1", "1", "3", "100,200"],
+        ["duplicate.near", "1", "1", "3", "100,200"],
+        ["extract.not_html", "1", "1", "", ""],
+        ["fineweb.list_ratio", "1", "0", "2", "100,100"],
+        ["language.en", "1", "0", "2", "100,100"],
     ]
+
+
+def test_buckets_count_their_kept_documents(page):
+    assert table_rows(page, "buckets") == [["head", "1", "1.0"]]
+
+
+def test_what_this_version_cannot_read_of_the_recorded_policy_is_said(page):
+    assert "left out: rules: gone.away." in page.get_element_by_id("lost").text
 
 
 def test_records_without_text_are_listed_by_reason(page):
