@@ -58,9 +58,7 @@ def train_classifier(
     kept, holdout = split(examples, config)
     labels = {label for label, _ in kept}
     if len(labels) < 2 or {label for label, _ in holdout} != labels:
-        raise UsageError(
-            f"training needs texts of two labels or more on both sides of the hold-out; there are {describe(kept)} and, kept back, {describe(holdout)}"
-        )
+        raise UsageError(f"training needs texts of two labels or more, also among those kept back; there are {describe(kept)}; kept back {describe(holdout)}")
     if positive is not None and positive not in labels:
         raise UsageError(f"no text has the label {positive}; there are {', '.join(sorted(labels))}")
     train(kept, model, config.fasttext)

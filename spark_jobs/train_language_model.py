@@ -60,13 +60,16 @@ def train_language_model(paths: tuple[Path, ...], separator: str | None, out: Pa
         described |= {"tokenizer": config.tokenizer.name, "tokenizer_sha256": file_sha256(config.tokenizer)}
         if config.tokenizer.absolute().parent != out.absolute():
             shutil.copyfile(config.tokenizer, out / config.tokenizer.name)
-    card = LanguageModelCard(parameters=config.model_dump(mode="json", include={"order", "memory", "structure", "holdout", "seed"}), **described)
+    settings = config.model_dump(mode="json", include={"order", "structure", "holdout", "seed"}) | {"prune": " ".join(map(str, config.prune))}
+    card = LanguageModelCard(parameters=settings, **described)
     counts = {True: 0, False: 0}
 
     def documents(*, held_out: bool) -> Iterator[str]:
         for text in read_documents(paths, separator):
-            if in_holdout(text, config.holdout, config.seed) == held_out:
-                counts[held_out] += 1
+            side = in_holdout(text, config.holdout, config.seed)
+            # The files are read twice, so that the hold-out need not fit in memory: counted when they are read to train.
+            counts[side] += not held_out
+            if side == held_out:
                 yield text
 
     prepare = Preparation(card, out)
@@ -75,15 +78,15 @@ def train_language_model(paths: tuple[Path, ...], separator: str | None, out: Pa
         # Small texts lack the counts that discounts are estimated from; the fallback changes nothing where they suffice.
         command = [lmplz, "-o", str(config.order), "-S", config.memory, "-T", f"{folder}/sort", "--skip_symbols", "--discount_fallback", "--arpa", str(arpa)]
         _run([*command, *(["--prune", *map(str, config.prune)] if config.prune else [])], lines_of(documents(held_out=False), prepare))
+        if not counts[True]:
+            raise UsageError(f"none of {counts[False]} documents fell into the hold-out: give more documents, part them with --separator, or set holdout")
         _run([build_binary, "-T", f"{folder}/build", "-S", config.memory, config.structure, str(arpa), str(binary)])
         binary.replace(model)
-    card = card.model_copy(update={"sha256": file_sha256(model), "training_documents": counts[False]})
+    card = card.model_copy(update={"sha256": file_sha256(model), "training_documents": counts[False], "holdout_documents": counts[True]})
     write_card(model, card)
     scored = LanguageModel(model)
     perplexities = [value for text in documents(held_out=True) if (value := scored.perplexity(text)) is not None]
-    if not perplexities:
-        raise UsageError(f"none of {counts[False]} documents fell into the hold-out: give more documents, part them with --separator, or set holdout")
-    card = card.model_copy(update={"holdout_documents": counts[True], "percentiles": percentiles(perplexities)})
+    card = card.model_copy(update={"percentiles": percentiles(perplexities)})
     write_card(model, card)
     return card
 
@@ -100,6 +103,8 @@ def lines_of(documents: Iterable[str], prepare: Preparation) -> Iterator[str]:
 
 
 def percentiles(perplexities: list[float]) -> tuple[Percentile, ...]:
+    if not perplexities:
+        raise UsageError("no text that was kept back has a word in it")
     values = np.percentile(perplexities, PERCENTILES)
     return tuple(Percentile(percentile=percent, perplexity=round(float(value), 1)) for percent, value in zip(PERCENTILES, values, strict=True))
 

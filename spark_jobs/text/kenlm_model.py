@@ -44,13 +44,13 @@ class LanguageModel:
 
     def __init__(self, path: Path) -> None:
         self.card = require_language_model(path)
-        self._prepare = Preparation(self.card, path.parent)
+        self.prepare = Preparation(self.card, path.parent)
         self._model = kenlm.Model(str(path))
 
     def perplexity(self, text: str) -> float | None:
         """`10 ** (-score / n)` over all lines, n the tokens and one end a line (CCNet, section 3.3); None where the text has no token."""
         score, length = 0.0, 0
-        for line in self._prepare.lines(text):
+        for line in self.prepare.lines(text):
             score += self._model.score(line, bos=True, eos=True)
             length += line.count(" ") + 2
         return math.pow(10.0, -score / length) if length else None
