@@ -18,7 +18,7 @@ class HashedKeys:
     def __init__(self, pairs: Iterable[tuple[str, float]]) -> None:
         hashes, numbers = array("Q"), array("f")
         for key, number in pairs:
-            hashes.append(xxhash.xxh3_64_intdigest(key))
+            hashes.append(_hashed(key))
             numbers.append(number)
         unsorted = np.frombuffer(hashes, dtype=np.uint64)
         order = np.argsort(unsorted, kind="stable")
@@ -32,7 +32,11 @@ class HashedKeys:
         """The first of `keys` that is in the table, with its number."""
         if not keys or not len(self):
             return None
-        wanted = np.array([xxhash.xxh3_64_intdigest(key) for key in keys], dtype=np.uint64)
+        wanted = np.array([_hashed(key) for key in keys], dtype=np.uint64)
         places = np.minimum(np.searchsorted(self._hashes, wanted), len(self) - 1)
         hits = np.flatnonzero(self._hashes[places] == wanted)
         return (keys[hits[0]], float(self._numbers[places[hits[0]]])) if len(hits) else None
+
+
+def _hashed(key: str) -> int:
+    return xxhash.xxh3_64_intdigest(key.encode("utf-8", "replace"))

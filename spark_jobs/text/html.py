@@ -52,7 +52,8 @@ def decode_html(body: bytes, declared: str | None) -> tuple[str, str]:
             pass
     for label in (declared, declared_in_page(body)):
         believed = map_encoding_to_html5(label, fallback_utf8=False) if label else None
-        if believed is None:
+        if believed is None or (believed.startswith("utf-16") and b"\0" not in body[:PRESCAN_BYTES]):
+            # Tags are ASCII, whose characters have a zero byte in UTF-16; without one, hardly any bytes are invalid in it.
             continue
         text = bytes_to_str(body, believed, "replace", fallback_encodings=())
         if text.count("\ufffd") <= MAX_INVALID_SHARE * len(text):

@@ -108,23 +108,23 @@ def join_chunks(body: bytes) -> tuple[bytes, str | None]:
 
     Returns the data and what was odd: bytes that do not begin with a chunk are returned as they are; where a later chunk is broken, the data before it.
     """
-    pieces: list[bytes] = []
+    joined = bytearray()
     at = 0
     while size_line := _CHUNK_SIZE.match(body, at):
         size = int(size_line[1], 16)
         if size == 0:
-            return b"".join(pieces), None
+            return bytes(joined), None
         piece = body[size_line.end() : size_line.end() + size]
-        pieces.append(piece)
+        joined += piece
         if len(piece) < size:
-            return b"".join(pieces), f"the last chunk has {len(piece)} of {size} bytes"
+            return bytes(joined), f"the last chunk has {len(piece)} of {size} bytes"
         at = size_line.end() + size
         at += 2 if body.startswith(b"\r\n", at) else 1 if body.startswith(b"\n", at) else 0
-    if not pieces:
+    if not joined:
         return body, "declared as chunked, but is not"
     if at < len(body):
-        return b"".join(pieces), f"chunk framing is lost after {at} bytes"
-    return b"".join(pieces), "the closing chunk is missing"
+        return bytes(joined), f"chunk framing is lost after {at} bytes"
+    return bytes(joined), "the closing chunk is missing"
 
 
 def _undo(coding: str, body: bytes, max_bytes: int) -> tuple[bytes, str | None]:
