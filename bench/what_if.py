@@ -53,8 +53,8 @@ def write_lake(folder: str, count: int) -> None:
         "crawl": ["c"] * count,
         "extract_status": status,
         "extract_reason": [None if extracted else "not_html" for extracted in has_text],
-        "language": draw.choice(["en", "de", "fr", "ru"], count),
-        "language_score": draw.random(count),
+        "language": draw.choice(["en", "de", "fr", "ru"], count, p=[0.7, 0.1, 0.1, 0.1]),
+        "language_score": draw.uniform(0.4, 1, count),
         "domain": [f"d{number}.example" for number in draw.zipf(1.3, count) % 50_000],
         "text": ["x" * 500] * count,
     }
@@ -63,7 +63,7 @@ def write_lake(folder: str, count: int) -> None:
     for signal in SIGNALS:
         # A few in a hundred outside of each limit.
         low, high = (signal.default.min or 0, signal.default.max) if signal.default is not None else (0, None)
-        high = high or signal.at_most or 2 * low or 1000
+        high = high if high is not None else signal.at_most or 2 * low or 1000
         values = np.clip(draw.uniform(low - 0.02 * (high - low), high + 0.02 * (high - low), len(measured)), 0, signal.at_most or np.inf)
         signals[signal.column.name] = values.astype(np.int64 if signal.type == "long" else np.float64)
     write(folder, DOCUMENTS, documents)
