@@ -1,19 +1,27 @@
-"""Documents a second for MinHash signatures on one core, beside datasketch's own ways in the same run: `python bench/minhash.py [WORDS]`.
+"""Documents a second for MinHash signatures on one core, beside datasketch's ways and datatrove in the same run: `python bench/minhash.py [WORDS]`.
 
-The first rows start from shingle hashes, which all share; the last two start from texts. All signatures are checked to be equal where they should be.
+The first rows start from shingle hashes, which all share; the last ones start from texts, real ones where they are present. Signatures are checked to be equal
+where they should be; datatrove's are others, of as many hashes of as long shingles.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import random
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import xxhash
 from datasketch import MinHash
+from peer_environment import datatrove_python
+from planted_texts import REAL_TEXTS, pages
 
 from spark_jobs.text.minhash import signature
 from spark_jobs.text.shingles import comparable_words, shingle_hashes
@@ -75,14 +83,28 @@ def measured(work: Callable[[], list[np.ndarray]]) -> tuple[float, list[np.ndarr
         start = time.perf_counter()
         signatures = work()
         seconds.append(time.perf_counter() - start)
-    return DOCUMENTS / min(seconds), signatures
+    return len(signatures) / min(seconds), signatures
+
+
+def seconds_of_datatrove(texts: list[str]) -> float:
+    """Seconds that datatrove's own block takes for the texts, in its environment, once its word splitter is loaded."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "texts.json"
+        path.write_text(json.dumps(texts), encoding="utf-8")
+        command = [datatrove_python(), str(Path(__file__).parent / "datatrove_minhash.py"), str(path), folder]
+        # One thread each, as ours.
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    if done.returncode != 0:
+        raise SystemExit(f"datatrove failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])["seconds"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("words", nargs="?", type=int, default=1600, help="words of a document")
     words = parser.parse_args().words
-    texts = random_texts(words)
+    is_real = REAL_TEXTS.is_dir()
+    texts = pages(words)[:DOCUMENTS] if is_real else random_texts(words)
     hashes = [shingle_hashes(text, WORDS_PER_SHINGLE) for text in texts]
     from_hashes = {
         "datasketch update": partial(each, updated, hashes),
@@ -90,7 +112,7 @@ def main() -> None:
         "datasketch bulk": partial(in_bulk, hashes),
         "headwater": partial(each, lambda found: signature(found, HASHES, SEED), hashes),
     }
-    print(f"{DOCUMENTS} documents of {words} words, {HASHES} hashes, word {WORDS_PER_SHINGLE}-grams, one core")
+    print(f"{len(texts)} {'real' if is_real else 'random'} documents of {words} words, {HASHES} hashes, word {WORDS_PER_SHINGLE}-grams, one core")
     results = {name: measured(work) for name, work in from_hashes.items()}
     rate, expected = results["headwater"]
     for name, (other, signatures) in results.items():
@@ -99,8 +121,10 @@ def main() -> None:
         print(f"from hashes  {name:<26} {other:>9,.0f} documents/s  headwater is {rate / other:.1f} times as fast")
     ours, _ = measured(partial(each, lambda text: signature(shingle_hashes(text, WORDS_PER_SHINGLE), HASHES, SEED), texts))
     theirs, _ = measured(partial(from_strings, texts))
+    datatrove = len(texts) / seconds_of_datatrove(texts)
     print(f"from texts   {'datasketch bulk, xxhash':<26} {theirs:>9,.0f} documents/s  headwater is {ours / theirs:.1f} times as fast")
-    print(f"from texts   {'headwater':<26} {ours:>9,.0f} documents/s")
+    print(f"from texts   {'datatrove':<26} {datatrove:>9,.0f} documents/s  headwater is {ours / datatrove:.1f} times as fast")
+    print(f"from texts   {'headwater':<26} {ours:>9,.0f} documents/s, {1000 / ours:.2f} ms each")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""`exact_duplicates`, `near_duplicates` and `clusters`: which documents repeat others, with the evidence.
+"""`url_duplicates`, `exact_duplicates`, `near_duplicates` and `clusters`: which documents repeat others, with the evidence.
 
-Exact and near duplicates are two tables, not one with a `kind`: each stage owns the table that it writes, so each can be rerun alone.
+They are tables of their own, not one with a `kind`: each stage owns the table that it writes, so each can be rerun alone.
 """
 
 from schemas.contract import Check, Column, Table
@@ -15,6 +15,20 @@ _EVIDENCE = (
 _EVIDENCE_CHECKS = (
     Check(name="not_its_own_duplicate", condition="doc_id <> representative_id"),
     Check(name="similarity_is_fraction", condition="similarity BETWEEN 0 AND 1"),
+)
+
+URL_DUPLICATES = Table(
+    name="url_duplicates",
+    grain="one document whose page has another capture that stands for it",
+    key=("doc_id",),
+    columns=(
+        Column(name="doc_id", type="string", description="the other capture, to be removed"),
+        Column(name="crawl", type="string", description="its crawl"),
+        Column(name="representative_id", type="string", description="the capture that stands for the page"),
+        Column(name="page", type="string", description="what their URLs have in common: host, path and query in one form"),
+        Column(name="rule", type="string", description="name and version of the rule that decided"),
+    ),
+    checks=(Check(name="not_its_own_duplicate", condition="doc_id <> representative_id"),),
 )
 
 EXACT_DUPLICATES = Table(
@@ -35,13 +49,13 @@ NEAR_DUPLICATES = Table(
 
 CLUSTERS = Table(
     name="clusters",
-    grain="one document that shares a bucket, directly or through others, with another",
+    grain="one document that shares a bucket or its text, directly or through others, with another",
     key=("doc_id",),
     columns=(
         Column(name="doc_id", type="string", description="the document"),
         Column(name="crawl", type="string", description="its crawl"),
         Column(name="cluster_id", type="string", description="the smallest doc_id of the connected component"),
-        Column(name="cluster_size", type="long", description="documents in the component, exact duplicates not counted"),
+        Column(name="cluster_size", type="long", description="documents in the component, equal ones included"),
     ),
     checks=(Check(name="more_than_one_member", condition="cluster_size > 1"),),
 )

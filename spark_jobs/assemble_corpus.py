@@ -43,7 +43,7 @@ def transform(
     observation: Observation | None = None,
 ) -> DataFrame:
     """The kept documents with their edited texts; `observation` counts those that are edited and those that are left empty."""
-    kept = decisions.where(F.col("outcome") == "kept").select("doc_id", "weight", _bucket(decisions))
+    kept = decisions.where(F.col("outcome") == "kept").select("doc_id", "weight", "bucket")
     kept = kept.join(spans_of_documents(line_spans, repeated_spans, pii_spans), "doc_id", "left")
     columns = ("doc_id", "crawl", "url", "domain", "language", "text", "warc_path", "warc_offset")
     texts = documents.where(F.col("extract_status") == "extracted").select(*columns)
@@ -56,10 +56,6 @@ def transform(
     if observation is not None:
         entering = entering.observe(observation, *(count.alias(name) for name, count in edit_counts().items()))
     return entering.where(F.col("text") != "").select(*CORPUS.column_names)
-
-
-def _bucket(decisions: DataFrame) -> Column:
-    return F.col("bucket") if "bucket" in decisions.columns else F.lit(None).cast("string").alias("bucket")
 
 
 def spans_of_documents(*tables: DataFrame) -> DataFrame:

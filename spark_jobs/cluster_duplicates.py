@@ -1,4 +1,4 @@
-"""Connected components of documents that share a bucket: cluster sizes for the report and for rehydration weights. They decide nothing."""
+"""Connected components of documents that share a bucket or are equal: cluster sizes for the report and for rehydration weights. They decide nothing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from schemas import configuration
+from schemas.documents import DOCUMENTS
 from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES
 from schemas.minhash import BAND_INDEX
 from spark_jobs.components import bucket_edges, connected_components
@@ -20,15 +21,17 @@ class Config(configuration.Config):
     """Edges up to which one task finishes the components; more are first contracted in rounds over the cluster."""
 
 
-def transform(band_index: DataFrame, exact_duplicates: DataFrame, *, config: Config) -> DataFrame:
+def transform(documents: DataFrame, band_index: DataFrame, exact_duplicates: DataFrame, *, config: Config) -> DataFrame:
+    # Equal documents share all buckets: one edge says that of each, and of the documents that are too short for buckets.
     members = band_index.join(exact_duplicates.select("doc_id"), "doc_id", "left_anti")
-    components = connected_components(bucket_edges(members, "doc_id"), config.one_task_edges)
+    ends = (F.greatest("doc_id", "representative_id").alias("larger"), F.least("doc_id", "representative_id").alias("smaller"))
+    edges = bucket_edges(members, "doc_id").union(exact_duplicates.select(*ends))
+    components = connected_components(edges, config.one_task_edges)
     sized = components.withColumn("cluster_size", F.count(F.lit(1)).over(Window.partitionBy("component")))
-    # Every document has a band 0, so its crawl is read from there once.
-    crawls = members.where(F.col("band") == 0).select("doc_id", "crawl")
+    crawls = documents.select("doc_id", "crawl")
     return (
         sized.withColumnsRenamed({"node": "doc_id", "component": "cluster_id"}).join(crawls, "doc_id").select("doc_id", "crawl", "cluster_id", "cluster_size")
     )
 
 
-STAGE = Stage(name="cluster_duplicates", reads=(BAND_INDEX, EXACT_DUPLICATES), writes=CLUSTERS, config=Config, transform=transform, scope="lake")
+STAGE = Stage(name="cluster_duplicates", reads=(DOCUMENTS, BAND_INDEX, EXACT_DUPLICATES), writes=CLUSTERS, config=Config, transform=transform, scope="lake")

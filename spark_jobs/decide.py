@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from schemas.contract import Table
 from schemas.decisions import DECISIONS
 from schemas.documents import DOCUMENTS
-from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES
+from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
 from schemas.errors import ContractError
 from spark_jobs.policy import BucketRule, Policy, RightsRule
 from spark_jobs.signals import SIGNALS_TABLE
@@ -55,6 +55,7 @@ def sources(policy: Policy) -> tuple[Source, ...]:
         Source(SIGNALS_TABLE, policy.signal_columns, flag="is_measured"): True,
         Source(EXACT_DUPLICATES, (), flag="is_exact_duplicate"): policy.duplicates.exact,
         Source(NEAR_DUPLICATES, (), flag="is_near_duplicate"): policy.duplicates.near,
+        Source(URL_DUPLICATES, (), flag="is_url_duplicate"): policy.duplicates.url,
         Source(CLUSTERS, ("cluster_size",)): bool(policy.rehydration),
     }
     return tuple(source for source, is_used in used.items() if is_used)
@@ -152,6 +153,8 @@ def policy_rules(
         yield "duplicate.exact", _flags(documents["is_exact_duplicate"])
     if policy.duplicates.near:
         yield "duplicate.near", _flags(documents["is_near_duplicate"])
+    if policy.duplicates.url:
+        yield "duplicate.url", _flags(documents["is_url_duplicate"])
 
 
 def language_rule_name(policy: Policy) -> str:

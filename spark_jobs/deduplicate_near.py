@@ -9,21 +9,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-import structlog
 from pydantic import Field
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame, Observation, Window
 from pyspark.sql import functions as F
 
 from schemas import configuration
 from schemas.duplicates import EXACT_DUPLICATES, NEAR_DUPLICATES
 from schemas.minhash import BAND_INDEX, SIGNATURES
 from spark_jobs.components import bucket_edges, connected_components
-from spark_jobs.greedy_rounds import GreedyRule, count_hot_buckets, decide_greedily, representatives, verify
+from spark_jobs.greedy_rounds import GreedyRule, bucket_sizes, decide_greedily, representatives, verify
 from spark_jobs.priority import with_priority
 from spark_jobs.run_stage import Stage
 from spark_jobs.signals import SIGNALS_TABLE
-
-log = structlog.get_logger()
 
 
 class Config(configuration.Config):
@@ -43,13 +40,18 @@ class Config(configuration.Config):
     """Undecided documents (or, for components, edges) up to which one task propagates decisions; more go in rounds. The result does not depend on it."""
 
 
-def transform(signatures: DataFrame, band_index: DataFrame, signals: DataFrame, exact_duplicates: DataFrame, *, config: Config) -> DataFrame:
+def transform(
+    signatures: DataFrame, band_index: DataFrame, signals: DataFrame, exact_duplicates: DataFrame, *, config: Config, observation: Observation | None = None
+) -> DataFrame:
+    """The documents to remove, with the evidence; `observation` counts buckets, and the hot ones, whose later members are not compared with all before them."""
     shared = shared_buckets(band_index, exact_duplicates).checkpoint()
     candidates = signatures.join(shared.select("doc_id").distinct(), "doc_id", "left_semi")
     placed = with_positions(candidates, signals, config.quality).checkpoint()
     shingles = candidates.join(placed, "doc_id").select("position", "shingles").checkpoint()
     members = shared.join(placed, "doc_id").select("band", "band_key", "position", "size").checkpoint()
-    evidence = greedy_evidence(members, shingles, config) if config.rule == "greedy" else component_evidence(members, shingles, config)
+    evidence, sizes = greedy_evidence(members, shingles, config) if config.rule == "greedy" else component_evidence(members, shingles, config)
+    if observation is not None:
+        observe_buckets(sizes, config.bucket_representatives, observation)
     documents = placed.select(F.col("position").alias("later"), "doc_id", "crawl")
     kept = placed.select(F.col("position").alias("earlier"), F.col("doc_id").alias("representative_id"))
     return (
@@ -73,8 +75,8 @@ def with_positions(candidates: DataFrame, signals: DataFrame, quality: str) -> D
     return with_priority(sized, signals, quality).orderBy("priority").select("doc_id", "crawl", "size", F.monotonically_increasing_id().alias("position"))
 
 
-def greedy_evidence(members: DataFrame, shingles: DataFrame, config: Config) -> DataFrame:
-    """(earlier, later, similarity) for each document to remove."""
+def greedy_evidence(members: DataFrame, shingles: DataFrame, config: Config) -> tuple[DataFrame, DataFrame]:
+    """(earlier, later, similarity) for each document to remove, and the sizes of the buckets."""
     rule = GreedyRule(
         threshold=config.threshold,
         representatives=config.bucket_representatives,
@@ -82,17 +84,25 @@ def greedy_evidence(members: DataFrame, shingles: DataFrame, config: Config) -> 
         one_task_documents=config.one_task_documents,
     )
     decided, similar = decide_greedily(members, shingles, rule)
-    hot = count_hot_buckets(members, decided, rule.representatives)
-    if hot:
-        log.warning("buckets with more kept documents than are compared with", buckets=hot, bucket_representatives=rule.representatives)
-    return representatives(members, decided, similar, shingles, rule)
+    return representatives(members, decided, similar, shingles, rule), bucket_sizes(members, decided)
 
 
-def component_evidence(members: DataFrame, shingles: DataFrame, config: Config) -> DataFrame:
-    """(earlier, later, similarity) for each document to remove; the similarity may be any."""
+def component_evidence(members: DataFrame, shingles: DataFrame, config: Config) -> tuple[DataFrame, DataFrame]:
+    """(earlier, later, similarity) for each document to remove, the similarity being any, and the sizes of the buckets; none of them is hot."""
     components = connected_components(bucket_edges(members, "position"), config.one_task_documents)
     pairs = components.where(F.col("node") != F.col("component")).select(F.col("component").alias("earlier"), F.col("node").alias("later"))
-    return verify(pairs, shingles, threshold=0.0)
+    nothing_decided = members.sparkSession.createDataFrame([], "position long, kept boolean")
+    return verify(pairs, shingles, threshold=0.0), bucket_sizes(members, nothing_decided)
+
+
+def observe_buckets(sizes: DataFrame, representatives: int, observation: Observation) -> None:
+    """Count buckets for the ledger, in a job of its own."""
+    counts = {
+        "buckets": F.count(F.lit(1)),
+        "largest_bucket": F.coalesce(F.max("members"), F.lit(0)),
+        "hot_buckets": F.count_if(F.col("kept") > representatives),
+    }
+    sizes.observe(observation, *(count.alias(name) for name, count in counts.items())).write.format("noop").mode("overwrite").save()
 
 
 def rule_text(config: Config) -> str:
@@ -108,4 +118,5 @@ STAGE = Stage(
     config=Config,
     transform=transform,
     scope="lake",
+    observes_reading=True,
 )

@@ -193,7 +193,7 @@ def is_comparator(limit: int) -> Column:
     return F.col("kept") & (F.col("kept_before") < limit)
 
 
-def count_hot_buckets(members: DataFrame, decided: DataFrame, limit: int) -> int:
-    """Buckets with more kept documents than are compared with."""
-    kept = with_outcome(members, decided).groupBy("band", "band_key").agg(F.count(F.when(F.col("kept"), 1)).alias("kept"))
-    return kept.where(F.col("kept") > limit).count()
+def bucket_sizes(members: DataFrame, decided: DataFrame) -> DataFrame:
+    """(band, band_key, members, kept) of the buckets."""
+    counts = (F.count(F.lit(1)).alias("members"), F.count(F.when(F.col("kept"), 1)).alias("kept"))
+    return with_outcome(members, decided).groupBy("band", "band_key").agg(*counts)

@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from schemas import configuration
+from schemas.errors import UsageError
 from schemas.minhash import BAND_INDEX, SIGNATURES
 from spark_jobs.run_stage import Stage
 
@@ -25,6 +26,15 @@ class Config(configuration.Config):
     """Bands of a signature; more bands find less similar documents."""
     rows: int = Field(default=8, ge=1, le=1024)
     """Hash values of a band; more rows find fewer chance candidates."""
+
+
+def require_hashes(config: Config, hashes: int) -> None:
+    """Raises `UsageError` where signatures of so many hashes are too short for the bands."""
+    if config.bands * config.rows > hashes:
+        raise UsageError(
+            f"index_bands: {config.bands} bands of {config.rows} rows need {config.bands * config.rows} hashes, "
+            f"but minhash_signatures.hashes is {hashes}: raise it, or lower bands or rows"
+        )
 
 
 def transform(signatures: DataFrame, *, config: Config) -> DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import Field, create_model
+from pydantic import Field, create_model, model_validator
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -17,6 +17,7 @@ from spark_jobs import (
     deduplicate_exact,
     deduplicate_near,
     deduplicate_substrings,
+    deduplicate_urls,
     delta_io,
     extract_text,
     index_bands,
@@ -29,14 +30,16 @@ from spark_jobs import (
     tokenize_corpus,
     train_tokenizer,
 )
-from spark_jobs.policy import require_models
+from spark_jobs.policy import require_languages, require_models
 from spark_jobs.run_stage import Lake, Run, Stage, run_stage
 from spark_jobs.session import SessionConfig
+from spark_jobs.text.fasttext_model import load_model
 
 STAGES: tuple[Stage, ...] = (
     extract_text.STAGE,
     screen_safety.STAGE,
     score_signals.STAGE,
+    deduplicate_urls.STAGE,
     deduplicate_exact.STAGE,
     minhash_signatures.STAGE,
     index_bands.STAGE,
@@ -60,10 +63,19 @@ class PipelineKeys(configuration.Config):
     """How to start Spark."""
 
 
+def require_fitting_stages(config: PipelineKeys) -> PipelineKeys:
+    """Raises `UsageError` where one stage's settings ask for what another's do not give."""
+    index_bands.require_hashes(config.index_bands, config.minhash_signatures.hashes)
+    if config.select_corpus.policy.duplicates.url and not config.deduplicate_urls.enabled:
+        raise UsageError("select_corpus.policy: duplicates.url looks for captures of equal pages, so deduplicate_urls.enabled must be true")
+    return config
+
+
 # A group of keys for each stage, so that a stage and its settings are declared once.
 PipelineConfig = create_model(
     "PipelineConfig",
     __base__=PipelineKeys,
+    __validators__={"stages_fit_together": model_validator(mode="after")(require_fitting_stages)},
     __doc__="A pipeline file: a name for the crawl, and a group of keys for each stage.",
     **{stage.name: (stage.config, Field(default_factory=stage.config, description=stage.config.__doc__)) for stage in STAGES},
 )
@@ -97,7 +109,7 @@ class Summary:
 
 def run_pipeline(spark: SparkSession, config: PipelineKeys, *, lake: str, warc: str, until: str | None = None) -> Summary | None:
     """Bring every stage up to date, in order; None when `until` stops before there is a summary. Raises `NothingToDo` when no document is kept."""
-    require_models(config.select_corpus.policy, score_signals.configured_models(config.score_signals))
+    require_policy_can_decide(config)
     inputs = open_lake(spark, config, lake=lake, warc=warc)
     enabled = enabled_stages(config)
     runs = {stage.name: run_stage(stage, inputs, getattr(config, stage.name)) for stage in stages_until(until) if stage in enabled}
@@ -107,6 +119,13 @@ def run_pipeline(spark: SparkSession, config: PipelineKeys, *, lake: str, warc: 
     if summary.kept == 0:
         raise NothingToDo(nothing_kept(summary))
     return summary
+
+
+def require_policy_can_decide(config: PipelineKeys) -> None:
+    """Raises `UsageError` where a rule of the policy waits for a score or a language that no configured model gives."""
+    policy = config.select_corpus.policy
+    require_models(policy, score_signals.configured_models(config.score_signals))
+    require_languages(policy, load_model(config.extract_text.language.model_path()).labels)
 
 
 def enabled_stages(config: PipelineKeys) -> tuple[Stage, ...]:
@@ -165,7 +184,7 @@ def nothing_kept(summary: Summary) -> str:
 
 def plan_lines(spark: SparkSession, config: PipelineKeys, *, lake: str, warc: str) -> list[str]:
     """For a dry run: each stage with the table that it would write, and whether that table is there already."""
-    require_models(config.select_corpus.policy, score_signals.configured_models(config.score_signals))
+    require_policy_can_decide(config)
     files = read_warc.warc_files(spark, warc, config.crawl).count()
     lines = [f"WARC files: {files}"]
     for stage in STAGES:

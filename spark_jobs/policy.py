@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from schemas.configuration import Config, load_config
 from schemas.errors import UsageError
 from spark_jobs.signals import SIGNALS, Limits, Signal
+from spark_jobs.text.language_codes import short_name
 
 POLICY_FOLDER = Path(__file__).parent / "policies"
 OWN_FAMILIES = ("extract", "language", "bucket", "rights", "duplicate")
@@ -203,6 +204,8 @@ class DuplicateRule(Config):
     """Reject documents whose text equals an earlier one's, as `duplicate.exact`."""
     near: bool = True
     """Reject documents verified similar to an earlier kept one, as `duplicate.near`."""
+    url: bool = False
+    """Reject documents of whose page another capture stands for all, as `duplicate.url`; needs `deduplicate_urls.enabled`."""
 
 
 class Policy(Config):
@@ -288,6 +291,16 @@ def require_models(policy: Policy, configured: Iterable[str]) -> None:
         model = _SIGNAL_OF_KEY[key].model
         if model is not None and model not in given:
             raise UsageError(f"policy {policy.name} looks at {key}, but score_signals has no {model} model, so it would never be measured")
+
+
+def require_languages(policy: Policy, labels: Iterable[str]) -> None:
+    """Raises `UsageError` where the policy names a language that the language model does not: no document would ever have it."""
+    known = set(labels)
+    of_buckets = policy.buckets.limits if policy.buckets is not None else {}
+    for name in (*(rule.language for rule in policy.languages), *policy.language_weights, *of_buckets):
+        if name not in known:
+            near = f" (perhaps {short_name(name)})" if short_name(name) in known else _perhaps(name, known)
+            raise UsageError(f"policy {policy.name} names language {name}, which is none of the {len(known):,} labels of the language model{near}")
 
 
 def resolve_policy(value: Any) -> Any:

@@ -13,14 +13,14 @@ from pyspark.sql import functions as F
 from schemas import configuration
 from schemas.decisions import DECISIONS
 from schemas.documents import DOCUMENTS
-from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES
+from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
 from spark_jobs.decide import decisions, sources
 from spark_jobs.policy import Policy, resolve_policy
 from spark_jobs.run_stage import Stage
 from spark_jobs.signals import SIGNALS_TABLE
 from spark_jobs.text.entry_lists import list_digests
 
-READS = (DOCUMENTS, SIGNALS_TABLE, EXACT_DUPLICATES, NEAR_DUPLICATES, CLUSTERS)
+READS = (DOCUMENTS, SIGNALS_TABLE, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES, CLUSTERS)
 
 
 class Config(configuration.Config):

@@ -33,7 +33,7 @@ def test_kept_documents_enter_with_all_their_edits(spark, documents_of):
     documents = documents_of(
         {
             "doc_id": "plain",
-            "text": "caf\u00e9 \U0001f30a and mill",
+            "text": "caf\u00e9 \U0001f30a, mill",
             "url": "https://example.org/",
             "domain": "example.org",
             "language": "en",

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Observation, SparkSession
 
 from schemas.duplicates import EXACT_DUPLICATES, NEAR_DUPLICATES
 from schemas.errors import UsageError
@@ -92,7 +92,15 @@ class Corpus(NamedTuple):
         return greedy_reference(self.in_order, self.buckets, self.shingles, config.threshold, config.bucket_representatives)
 
 
-def near_duplicates(spark: SparkSession, corpus: Corpus, config: Config, *, partitions: int = 3, exact: Iterable[str] = ()) -> dict[str, tuple[str, float]]:
+def near_duplicates(
+    spark: SparkSession,
+    corpus: Corpus,
+    config: Config,
+    *,
+    partitions: int = 3,
+    exact: Iterable[str] = (),
+    observation: Observation | None = None,
+) -> dict[str, tuple[str, float]]:
     """Run the stage; each removed document to its representative and similarity."""
     ids = sorted(corpus.in_order)
     random.Random(partitions).shuffle(ids)
@@ -101,7 +109,7 @@ def near_duplicates(spark: SparkSession, corpus: Corpus, config: Config, *, part
     signals = spark.createDataFrame([(i, corpus.crawls[i], corpus.quality[i]) for i in ids], "doc_id string, crawl string, quality double")
     exact_duplicates = spark.createDataFrame([(i, corpus.crawls[i], "", 1.0, "") for i in exact], EXACT_DUPLICATES.spark())
     inputs: list[DataFrame] = [table.repartition(partitions) for table in (signatures, bands, signals, exact_duplicates)]
-    rows = deduplicate_near.transform(*inputs, config=config.model_copy(update={"quality": "quality"})).collect()
+    rows = deduplicate_near.transform(*inputs, config=config.model_copy(update={"quality": "quality"}), observation=observation).collect()
     assert len({row.doc_id for row in rows}) == len(rows)
     assert all(row.crawl == corpus.crawls[row.doc_id] for row in rows)
     return {row.doc_id: (row.representative_id, row.similarity) for row in rows}
@@ -212,7 +220,13 @@ def test_partitions_and_order_of_the_input_do_not_matter(spark, planted):
 
 
 @pytest.fixture(scope="module")
-def small_cases(spark) -> dict[str, tuple[str, float]]:
+def bucket_counts() -> Observation:
+    """What the run of `small_cases` counts for the ledger."""
+    return Observation("buckets")
+
+
+@pytest.fixture(scope="module")
+def small_cases(spark, bucket_counts) -> dict[str, tuple[str, float]]:
     """One run on corpora side by side that share no bucket, told apart by the names of their documents."""
     cases = {
         "chain 1": ([1], range(0, 10)),
@@ -229,7 +243,7 @@ def small_cases(spark) -> dict[str, tuple[str, float]]:
         **{f"equal {number:04}": ([50, 51], [1, 2, 3]) for number in range(1000)},
     }
     corpus = literal({doc_id: keys for doc_id, (keys, _) in cases.items()}, {doc_id: hashes for doc_id, (_, hashes) in cases.items()})
-    return near_duplicates(spark, corpus, Config(threshold=0.75, bucket_representatives=5, first_leaders=2), exact=["exact 1"])
+    return near_duplicates(spark, corpus, Config(threshold=0.75, bucket_representatives=5, first_leaders=2), exact=["exact 1"], observation=bucket_counts)
 
 
 def only(removed: dict[str, tuple[str, float]], case: str) -> dict[str, tuple[str, float]]:
@@ -256,13 +270,20 @@ def test_in_a_hot_bucket_only_the_first_kept_documents_are_compared_with(small_c
     assert only(small_cases, "hot") == {f"hot {number + 20}": (f"hot {number:02}", 1.0) for number in range(5)}
 
 
+def test_buckets_and_hot_ones_are_counted_for_the_ledger(small_cases, bucket_counts):
+    # Chains have two buckets, equal documents two, and unlike, exact and hot ones one each.
+    assert bucket_counts.get == {"buckets": 7, "largest_bucket": 1000, "hot_buckets": 1}
+
+
 def test_a_hot_bucket_of_equal_documents_leaves_the_first(small_cases):
     assert only(small_cases, "equal") == dict.fromkeys([f"equal {number:04}" for number in range(1, 1000)], ("equal 0000", 1.0))
 
 
 def test_no_documents_have_no_duplicates(spark):
     for rule in ("greedy", "components"):
-        assert near_duplicates(spark, literal({}, {}), Config(rule=rule)) == {}
+        observation = Observation(rule)
+        assert near_duplicates(spark, literal({}, {}), Config(rule=rule), observation=observation) == {}
+        assert observation.get == {"buckets": 0, "largest_bucket": 0, "hot_buckets": 0}
 
 
 def test_components_remove_all_but_the_first_of_each(spark, planted):

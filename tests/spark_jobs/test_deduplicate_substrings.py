@@ -9,11 +9,11 @@ import pytest
 from pydantic import ValidationError
 from pyspark.sql import DataFrame
 
+from bench.suffix_array import repeated_tokens
 from schemas.decisions import DECISIONS
 from schemas.spans import REPEATED_SPANS
 from spark_jobs import delta_io
 from spark_jobs.deduplicate_substrings import STAGE, Config, transform
-from tests.spark_jobs.text.suffix_array import repeated_tokens
 
 pytestmark = pytest.mark.spark
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
-from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES
+from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
 from schemas.errors import UsageError
 from schemas.minhash import BAND_INDEX, SIGNATURES
-from spark_jobs import cluster_duplicates, deduplicate_exact, deduplicate_near, delta_io, index_bands, minhash_signatures
+from spark_jobs import cluster_duplicates, deduplicate_exact, deduplicate_near, deduplicate_urls, delta_io, index_bands, minhash_signatures
+from spark_jobs.pipeline import PipelineConfig
 from spark_jobs.signals import SIGNALS_TABLE
 from spark_jobs.text.minhash import signature
 from spark_jobs.text.shingles import shingle_hashes
@@ -35,6 +37,10 @@ def signals_of(spark, rows):
 
 def members_of(spark, rows):
     return spark.createDataFrame([(band, key, doc_id, "c") for band, key, doc_id in rows], BAND_INDEX.spark())
+
+
+def crawls_of(spark, doc_ids):
+    return spark.createDataFrame([(doc_id, "c") for doc_id in doc_ids], "doc_id string, crawl string")
 
 
 def no_exact_duplicates(spark):
@@ -115,15 +121,56 @@ def test_clusters_equal_those_of_union_find(spark, one_task_edges):
     sizes = {root: list(roots.values()).count(root) for root in roots.values()}
     expected = {(doc_id, root, sizes[root]) for doc_id, root in roots.items() if sizes[root] > 1}
     config = cluster_duplicates.Config(one_task_edges=one_task_edges)
-    clusters = cluster_duplicates.transform(members_of(spark, rows), no_exact_duplicates(spark), config=config).collect()
+    clusters = cluster_duplicates.transform(crawls_of(spark, roots), members_of(spark, rows), no_exact_duplicates(spark), config=config).collect()
     assert {(row.doc_id, row.cluster_id, row.cluster_size) for row in clusters} == expected
     assert len(clusters) == len(expected)
 
 
-def test_exact_duplicates_are_not_counted_in_clusters(spark):
-    exact = spark.createDataFrame([("b", "c", "a", 1.0, "")], EXACT_DUPLICATES.spark())
-    clusters = cluster_duplicates.transform(members_of(spark, [(0, 1, "a"), (0, 1, "b"), (0, 2, "c"), (0, 2, "d")]), exact, config=cluster_duplicates.Config())
-    assert {(row.doc_id, row.cluster_id, row.cluster_size) for row in clusters.collect()} == {("c", "c", 2), ("d", "c", 2)}
+def test_equal_documents_are_counted_in_clusters_whether_they_have_shingles_or_not(spark):
+    exact = spark.createDataFrame([("b", "c", "d", 1.0, ""), ("y", "c", "x", 1.0, ""), ("z", "c", "x", 1.0, "")], EXACT_DUPLICATES.spark())
+    members = members_of(spark, [(0, 1, "a"), (0, 2, "b"), (0, 2, "d"), (0, 1, "d"), (0, 3, "alone")])
+    documents = crawls_of(spark, ["a", "b", "d", "x", "y", "z", "alone"])
+    clusters = cluster_duplicates.transform(documents, members, exact, config=cluster_duplicates.Config()).collect()
+    expected = {**dict.fromkeys("abd", ("a", 3)), **dict.fromkeys("xyz", ("x", 3))}
+    assert {row.doc_id: (row.cluster_id, row.cluster_size) for row in clusters} == expected
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("first", {"a": "c", "b": "c", "e": "d"}), ("newest", {"b": "a", "c": "a", "d": "e"})])
+def test_one_capture_stands_for_a_page(spark, keep, kept):
+    captures = [
+        ("a", "1", "extracted", "http://example.org/page", datetime(2024, 3, 1, tzinfo=UTC)),
+        ("b", "1", "extracted", "https://www.example.org/page?utm_source=x", None),
+        ("c", "1", "extracted", "https://example.org/page#top", datetime(2024, 2, 1, tzinfo=UTC)),
+        ("d", "2", "extracted", "https://example.org/other", datetime(2024, 1, 1, tzinfo=UTC)),
+        ("e", "2", "extracted", "https://example.org/other", datetime(2024, 5, 1, tzinfo=UTC)),
+        ("f", "2", "extracted", "dns:example.org", None),
+        ("g", "2", "extracted", None, None),
+        ("h", "2", "skipped", "https://example.org/other", None),
+        ("i", "2", "extracted", "https://example.org/third", None),
+    ]
+    documents = spark.createDataFrame(captures, "doc_id string, crawl string, extract_status string, url string, fetched_at timestamp")
+    signals = signals_of(spark, [("a", "1", 5), ("c", "1", 9), ("d", "2", 3), ("e", "2", 2)])
+    output = deduplicate_urls.transform(documents.repartition(3), signals, config=deduplicate_urls.Config(enabled=True, keep=keep))
+    rows = met(output, URL_DUPLICATES).collect()
+    assert {row.doc_id: row.representative_id for row in rows} == kept
+    assert {row.page for row in rows} == {"example.org/page", "example.org/other"}
+
+
+def test_a_later_crawl_never_replaces_a_capture_of_an_earlier_one(spark):
+    captures = [
+        ("a", "1", "extracted", "http://example.org/", datetime(2020, 1, 1, tzinfo=UTC)),
+        ("b", "2", "extracted", "http://example.org/", datetime(2024, 1, 1, tzinfo=UTC)),
+    ]
+    documents = spark.createDataFrame(captures, "doc_id string, crawl string, extract_status string, url string, fetched_at timestamp")
+    rows = deduplicate_urls.transform(documents, signals_of(spark, []), config=deduplicate_urls.Config(keep="newest")).collect()
+    assert [(row.doc_id, row.representative_id) for row in rows] == [("b", "a")]
+
+
+def test_stages_that_do_not_fit_together_are_refused_before_any_runs():
+    with pytest.raises(UsageError, match=r"index_bands: 14 bands of 9 rows need 126 hashes, but minhash_signatures\.hashes is 112"):
+        PipelineConfig.model_validate({"index_bands": {"rows": 9}})
+    with pytest.raises(UsageError, match=r"deduplicate_urls\.enabled must be true"):
+        PipelineConfig.model_validate({"select_corpus": {"policy": {"name": "pages", "duplicates": {"url": True}}}})
 
 
 def met(output, table):
@@ -145,11 +192,11 @@ def test_all_tables_of_duplicates_meet_their_contracts(spark, crawled):
     signatures = met(minhash_signatures.transform(documents, config=minhash_signatures.Config()), SIGNATURES)
     bands = met(index_bands.transform(signatures, config=index_bands.Config()), BAND_INDEX)
     near = met(deduplicate_near.transform(signatures, bands, signals, exact, config=deduplicate_near.Config(threshold=0.5)), NEAR_DUPLICATES)
-    clusters = met(cluster_duplicates.transform(bands, exact, config=cluster_duplicates.Config()), CLUSTERS)
+    clusters = met(cluster_duplicates.transform(documents, bands, exact, config=cluster_duplicates.Config()), CLUSTERS)
     some = crawled == "duplicates"
     assert {(row.doc_id, row.representative_id) for row in exact.collect()} == ({("b", "a")} if some else set())
     assert {(row.doc_id, row.representative_id) for row in near.collect()} == ({("c", "a"), ("e", "d")} if some else set())
-    assert {(row.doc_id, row.cluster_id) for row in clusters.collect()} == ({("a", "a"), ("c", "a"), ("d", "d"), ("e", "d")} if some else set())
+    assert {(row.doc_id, row.cluster_id) for row in clusters.collect()} == ({("a", "a"), ("b", "a"), ("c", "a"), ("d", "d"), ("e", "d")} if some else set())
 
 
 def test_signatures_are_stored_and_read_back_as_their_contract_says(spark, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import DataFrame
 
 from schemas.decisions import DECISIONS
-from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES
+from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
 from spark_jobs.policy import Policy
 from spark_jobs.select_corpus import Config, transform
 from spark_jobs.signals import SIGNALS, SIGNALS_TABLE
@@ -41,10 +41,13 @@ def duplicates_of(spark, table, *doc_ids: str) -> DataFrame:
     return spark.createDataFrame([(doc_id, "c1", "earlier", 1.0, "rule") for doc_id in doc_ids], table.spark())
 
 
-def decided(spark, documents: DataFrame, signals: dict, exact: tuple[str, ...] = (), near: tuple[str, ...] = (), policy: Policy = POLICY) -> DataFrame:
+def decided(
+    spark, documents: DataFrame, signals: dict, exact: tuple[str, ...] = (), near: tuple[str, ...] = (), url: tuple[str, ...] = (), policy: Policy = POLICY
+) -> DataFrame:
     duplicates = (duplicates_of(spark, EXACT_DUPLICATES, *exact), duplicates_of(spark, NEAR_DUPLICATES, *near))
+    same_urls = spark.createDataFrame([(doc_id, "c1", "earlier", "page", "rule") for doc_id in url], URL_DUPLICATES.spark())
     clusters = spark.createDataFrame([], CLUSTERS.spark())
-    return transform(documents, signals_of(spark, signals), *duplicates, clusters, config=Config(policy=policy))
+    return transform(documents, signals_of(spark, signals), *duplicates, same_urls, clusters, config=Config(policy=policy))
 
 
 def rows_of(decisions: DataFrame) -> dict[str, tuple]:
@@ -112,6 +115,15 @@ def test_several_languages_make_one_rule_and_have_weights_of_their_own(spark, do
     )
     actual = rows_of(decided(spark, documents, {"en": {}, "fr": {}, "de": {}}, policy=policy))
     assert actual == {"en": ("kept", [], 0.5), "fr": ("kept", [], 3.0), "de": ("rejected", ["language.any"], 0.0)}
+
+
+def test_other_captures_of_a_page_are_rejected_where_the_policy_says_so(spark, documents_of):
+    documents = documents_of({"doc_id": "a", "text": "t"}, {"doc_id": "b", "text": "t"})
+    policy = Policy.model_validate({"name": "pages", "duplicates": {"url": True}})
+    assert rows_of(decided(spark, documents, {"a": {}, "b": {}}, url=("b",), policy=policy)) == {
+        "a": ("kept", [], 1.0),
+        "b": ("rejected", ["duplicate.url"], 0.0),
+    }
 
 
 def test_keep_all_keeps_all_that_has_text(spark, documents_of):
