@@ -27,6 +27,8 @@ MAX_URL_CHARACTERS = 4096
 _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//(?:[^/@?]*@)?")
 _WWW = re.compile(r"^www\d{0,2}\.(?=[^./]+\.)")
 _PORT = re.compile(r"([^/:?]+):\d*(?=[/?]|$)")
+# Most entries of most lists, which have millions.
+_PLAIN_HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
 _WORD = re.compile(r"[^\W_]+")
 _MAX_PATH_PARTS = 16
 
@@ -183,9 +185,11 @@ def _category_files(config: Config) -> list[tuple[str, Path]]:
 
 def _numbered(sources: list[tuple[Refusal, Path]], urls: bool) -> Iterator[tuple[str, int]]:
     """The bare entries of one kind, with the number of their source."""
-    for number, (_, path) in enumerate(sources):
+    for number, (refusal, path) in enumerate(sources):
+        if urls and refusal.reason == "url.category" and path.name == "domains":
+            continue
         for entry in read_entries(path):
-            bare = bare_url(entry)
+            bare = entry if _PLAIN_HOST.fullmatch(entry) else bare_url(entry)
             if bare and ("/" in bare or "?" in bare) == urls:
                 yield _WWW.sub("", bare) if urls else bare, number
 

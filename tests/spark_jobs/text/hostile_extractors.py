@@ -4,6 +4,8 @@ import ctypes
 import os
 import re
 
+kept = []
+
 
 def misbehaving(page: str) -> str:
     if "HANG" in page:
@@ -13,6 +15,8 @@ def misbehaving(page: str) -> str:
         os.abort()
     if "GREEDY" in page:
         return "x" * (1 << 36)
+    if "GROW" in page:
+        kept.append(b"x" * (200 << 20))
     if "RAISE" in page:
         raise ValueError("cannot make sense of this")
     if "PRINT" in page:

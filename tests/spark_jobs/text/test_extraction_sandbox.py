@@ -36,6 +36,17 @@ def test_the_child_is_replaced_after_its_number_of_pages(sandbox):
     assert not Path(f"/proc/{children[0]}").exists()
 
 
+def test_the_child_is_replaced_when_it_has_grown(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    with ExtractionSandbox(HOSTILE, max_seconds=60.0, max_memory_mib=2048, pages_per_child=100, max_resident_mib=200) as sandbox:
+        children = []
+        for page in (b"<p>a</p>", b"<p>GROW</p>", b"<p>b</p>", b"<p>c</p>"):
+            assert sandbox.extract(page, None).reason is None
+            children.append(sandbox._child and sandbox._child.pid)
+    assert children[1] is None
+    assert children[0] != children[2] == children[3]
+
+
 def test_a_page_larger_than_any_pipe_passes(sandbox):
     assert len(sandbox.extract(b"<p>" + b"a" * 5_000_000 + b"</p>", "utf-8").text) == 5_000_000
 

@@ -1,6 +1,6 @@
 import pytest
 
-from spark_jobs.text.html import clean_text, decode_html, looks_like_html, page_title
+from spark_jobs.text.html import clean_text, declared_in_page, decode_html, looks_like_html, page_title
 from spark_jobs.text.urls import host_of, registered_domain
 
 RUSSIAN = "\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440! " * 20
@@ -18,6 +18,7 @@ JAPANESE = "\u65e5\u672c\u8a9e\u306e\u30da\u30fc\u30b8\u3067\u3059\u3002" * 20
         (JAPANESE.encode("shift_jis"), None, "shift_jis"),
         (JAPANESE.encode("euc_jp"), "no-such-charset", "euc_jp"),
         (b"\xff\xfe" + RUSSIAN.encode("utf-16le"), "utf-8", "utf-16le"),
+        (RUSSIAN.encode("cp1251"), "utf-16", "cp1251"),
         (b"plain", None, "utf-8"),
         (b"", None, "utf-8"),
     ],
@@ -26,6 +27,29 @@ def test_the_encoding_is_found_by_mark_header_page_and_bytes(body, declared, cha
     text, name = decode_html(body, declared)
     assert name == charset
     assert RUSSIAN in text or JAPANESE in text or len(body) < 10
+
+
+@pytest.mark.parametrize(
+    ("body", "label"),
+    [
+        (b"<html><head><META CHARSET=koi8-r>", "koi8-r"),
+        (b"<meta content='text/html; charset=\"Shift_JIS\"' http-equiv=Content-Type>", "shift_jis"),
+        (b"<!-- <meta charset=koi8-r> --><meta charset='windows-1251'/>", "windows-1251"),
+        (b"<!-- <meta charset=koi8-r>", None),
+        (b"<!--><meta charset=koi8-r>", "koi8-r"),
+        (b"<meta name=description content='charset=koi8-r'>", None),
+        (b"<meta charset=koi8-r charset=utf-8>", "koi8-r"),
+        (b"<metadata charset=koi8-r>", None),
+        (b'<?xml version="1.0" encoding="EUC-JP"?><html>', "euc-jp"),
+        (b'<?xml version="1.0" encoding="euc-jp"?><meta charset=koi8-r>', "koi8-r"),
+        (b"<meta charset=utf-16le>", "utf-8"),
+        (b"<meta charset=x-user-defined>", "windows-1252"),
+        (b" " * 8200 + b"<meta charset=koi8-r>", None),
+        (b"", None),
+    ],
+)
+def test_a_page_s_own_declaration_is_found_as_the_standard_s_prescan_finds_it(body, label):
+    assert declared_in_page(body) == label
 
 
 def test_a_few_invalid_bytes_do_not_discredit_a_declared_encoding():
@@ -46,6 +70,12 @@ def test_a_few_invalid_bytes_do_not_discredit_a_declared_encoding():
 )
 def test_undeclared_html_is_known_by_its_start(body, expected):
     assert looks_like_html(body) is expected
+
+
+@pytest.mark.timeout(30)
+def test_repeated_comments_and_titles_are_passed_in_linear_time():
+    assert not looks_like_html(b"<!---->" * 100_000)
+    assert page_title("<title>" * 100_000) is None
 
 
 def test_the_title_is_unescaped_and_on_one_line():

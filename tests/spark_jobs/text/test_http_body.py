@@ -104,3 +104,16 @@ def test_a_block_without_a_status_line_is_bad_http():
     with pytest.raises(BodyError) as error:
         parse_response(b"<html>")
     assert error.value.reason == "bad_http"
+
+
+def test_fields_that_name_agents_are_kept_apart():
+    found = parse_response(b"HTTP/1.1 200 OK\r\nX-Robots-Tag: a: noindex\r\nx-robots-tag: noai\r\nVary: a\r\nVary: b\r\n\r\n")
+    assert (found.fields["x-robots-tag"], found.fields["vary"]) == ("a: noindex\nnoai", "a, b")
+
+
+@pytest.mark.timeout(30)
+def test_a_million_fields_and_ten_thousand_codings_are_bounded():
+    found = parse_response(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 1_000_000 + b"\r\nbody")
+    assert len(found.fields["a"]) < 1 << 18 and found.body == b"body"
+    with pytest.raises(BodyError, match="10000 content codings"):
+        decode_body(response(b"a", content_encoding=", ".join(["gzip"] * 10_000)), 1 << 20)
