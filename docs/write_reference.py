@@ -10,6 +10,7 @@ import schemas
 from schemas.configuration import config_markdown
 from schemas.contract import Table
 from spark_jobs.pipeline import STAGES, PipelineConfig
+from spark_jobs.policy import BucketRule, LanguageLimits, LanguageRule, Policy, Rule, WeightRule
 from spark_jobs.signals import SIGNALS
 from training.config import TrainingConfig
 
@@ -19,7 +20,7 @@ CONFIG_HEADER = "| key | type | default | meaning |\n| --- | --- | --- | --- |"
 
 def pages() -> dict[str, str]:
     """File name to content."""
-    return {"tables.md": tables(), "pipeline.md": pipeline(), "training.md": training(), "signals.md": signals()}
+    return {"tables.md": tables(), "pipeline.md": pipeline(), "training.md": training(), "signals.md": signals(), "policies.md": policies()}
 
 
 def tables() -> str:
@@ -36,6 +37,19 @@ def tables() -> str:
 
 def pipeline() -> str:
     return f"# Pipeline files\n\nKeys of a pipeline file, and of `corpus run --set`.\n\n{CONFIG_HEADER}\n{config_markdown(PipelineConfig)}\n"
+
+
+def policies() -> str:
+    parts = {
+        "": Policy,
+        "languages.N.": LanguageRule,
+        "languages.N.limits.RULE.": LanguageLimits,
+        "rules.N.": Rule,
+        "buckets.": BucketRule,
+        "weigh.N.": WeightRule,
+    }
+    rows = "\n".join(config_markdown(model, prefix) for prefix, model in parts.items()).replace("spark_jobs.policy.", "")
+    return f"# Policies\n\nKeys of a policy file; N stands for a place in a list. `corpus what-if` compares two.\n\n{CONFIG_HEADER}\n{rows}\n"
 
 
 def training() -> str:

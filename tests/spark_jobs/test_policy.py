@@ -8,7 +8,7 @@ import pytest
 
 from schemas.configuration import config_hash, config_json, load_config
 from schemas.errors import UsageError
-from spark_jobs.policy import POLICY_FOLDER, Policy, recorded_policy, require_models
+from spark_jobs.policy import POLICY_FOLDER, Policy, recorded_policy, require_languages, require_models
 from spark_jobs.select_corpus import Config
 from spark_jobs.signals import SIGNALS
 
@@ -21,11 +21,10 @@ def policy_of(tmp_path, text: str) -> Policy:
     return load_config(Config, None, (f"policy={path}",)).policy
 
 
-def test_the_default_policy_has_every_default_limit_of_its_families():
+def test_the_limits_of_the_default_policy_are_the_defaults_of_its_signals():
     rules = Config().policy.rules
-    families = {"gopher_repetition", "gopher_quality", "c4", "fineweb"}
-    expected = {signal.key: (signal.default.min, signal.default.max) for signal in SIGNALS if signal.default is not None and signal.family in families}
-    assert {rule.signal: (rule.min, rule.max) for rule in rules} == expected
+    expected = {signal.key: (signal.default.min, signal.default.max) for signal in SIGNALS if signal.default is not None}
+    assert {rule.signal: (rule.min, rule.max) for rule in rules} == {rule.signal: expected[rule.signal] for rule in rules}
 
 
 @pytest.mark.parametrize("path", sorted(POLICY_FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
@@ -154,3 +153,17 @@ def test_a_limit_on_a_score_without_a_model_is_an_error():
     require_models(policy, {"perplexity", "quality"})
     with pytest.raises(UsageError, match=r"policy x looks at perplexity\.value, but score_signals has no perplexity model"):
         require_models(policy, {"quality"})
+
+
+@pytest.mark.parametrize(
+    ("keys", "name"),
+    [
+        ({"languages": [{"language": "en"}, {"language": "deu_Latn"}]}, r"deu_Latn, .* 3 labels of the language model \(perhaps de\)"),
+        ({"language_weights": {"f": 2}}, r"f, .* \(perhaps fr\)"),
+        ({"buckets": {"limits": {"xx": [1, 2]}}}, "xx, which is none of the 3 labels of the language model$"),
+    ],
+)
+def test_a_language_that_the_model_does_not_know_is_an_error(keys, name):
+    require_languages(Policy.model_validate({"name": "x", "languages": [{"language": "en"}]}), ("en", "de", "fr"))
+    with pytest.raises(UsageError, match=f"policy x names language {name}"):
+        require_languages(Policy.model_validate({"name": "x"} | keys), ("en", "de", "fr"))
