@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 from schemas.errors import UsageError
 from spark_jobs.report.duplicates import gather_duplicates
 from spark_jobs.report.ledger import newest_runs, selecting_policy
+from spark_jobs.report.models import gather_models
 from spark_jobs.report.outcomes import gather_outcomes
 from spark_jobs.report.render import render
 from spark_jobs.report.samples import gather_samples
@@ -43,6 +44,7 @@ def write_report(spark: SparkSession, lake: str, out: Path, *, crawl: str | None
         duplicates=gather_duplicates(tables),
         samples=gather_samples(tables, policy, [rule.name for rule in outcomes.rules]),
         tokens=gather_tokens(tables),
+        models=gather_models(tables),
         curve=curve,
         runs=newest_runs(tables),
     )

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from spark_jobs.report import charts
 from spark_jobs.report.duplicates import Bin, Duplicates
 from spark_jobs.report.ledger import SelectingPolicy, StageRun
+from spark_jobs.report.models import Models
 from spark_jobs.report.outcomes import Outcomes
 from spark_jobs.report.samples import Samples, allowed
 from spark_jobs.report.signal_histograms import Histogram
@@ -34,6 +35,7 @@ def render(
     duplicates: Duplicates,
     samples: Samples,
     tokens: Tokens,
+    models: Models,
     curve: Curve | None,
     runs: list[StageRun],
 ) -> str:
@@ -60,6 +62,7 @@ def render(
         duplicates=duplicates,
         samples=samples,
         tokens=tokens,
+        models=models,
         curve=curve,
         runs=runs,
         written_at=datetime.now(UTC),

@@ -12,8 +12,9 @@ from schemas.contract import Table
 from schemas.corpus import CORPUS
 from schemas.decisions import DECISIONS
 from schemas.documents import DOCUMENTS
-from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES
+from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
 from schemas.errors import UsageError
+from schemas.models import MODELS
 from schemas.quarantine import QUARANTINE
 from schemas.runs import RUNS
 from schemas.spans import LINE_SPANS, PII_SPANS, REPEATED_SPANS
@@ -22,7 +23,22 @@ from spark_jobs import delta_io
 from spark_jobs.signals import SIGNALS_TABLE
 
 _SPANS = (LINE_SPANS, REPEATED_SPANS, PII_SPANS)
-_ALL = (DOCUMENTS, QUARANTINE, SIGNALS_TABLE, EXACT_DUPLICATES, NEAR_DUPLICATES, CLUSTERS, DECISIONS, *_SPANS, CORPUS, TOKENIZERS, TOKENS, RUNS)
+_ALL = (
+    DOCUMENTS,
+    QUARANTINE,
+    SIGNALS_TABLE,
+    EXACT_DUPLICATES,
+    NEAR_DUPLICATES,
+    URL_DUPLICATES,
+    CLUSTERS,
+    DECISIONS,
+    *_SPANS,
+    CORPUS,
+    TOKENIZERS,
+    TOKENS,
+    MODELS,
+    RUNS,
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +52,7 @@ class Tables:
     signals: DataFrame
     exact_duplicates: DataFrame
     near_duplicates: DataFrame
+    url_duplicates: DataFrame
     clusters: DataFrame
     decisions: DataFrame
     spans: DataFrame
@@ -43,6 +60,7 @@ class Tables:
     corpus: DataFrame
     tokenizers: DataFrame
     tokens: DataFrame
+    models: DataFrame
     runs: DataFrame
 
 
@@ -70,11 +88,13 @@ def open_tables(spark: SparkSession, lake: str, crawl: str | None) -> Tables:
         signals=of(SIGNALS_TABLE),
         exact_duplicates=of(EXACT_DUPLICATES),
         near_duplicates=of(NEAR_DUPLICATES),
+        url_duplicates=of(URL_DUPLICATES),
         clusters=of(CLUSTERS),
         decisions=of(DECISIONS),
         spans=reduce(DataFrame.union, map(of, _SPANS)),
         corpus=corpus,
         tokenizers=of(TOKENIZERS),
         tokens=tokens,
+        models=of(MODELS),
         runs=runs,
     )

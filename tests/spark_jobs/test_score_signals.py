@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from spark_jobs import delta_io
-from spark_jobs.score_signals import Config, transform
+from spark_jobs.score_signals import Config, configured_models, transform, used_models
 from spark_jobs.signals import SIGNALS, SIGNALS_TABLE, measure
+from spark_jobs.text.fasttext_model import FastTextConfig
+from spark_jobs.train_classifier import ClassifierConfig, train_classifier
 
 pytestmark = pytest.mark.spark
 
@@ -40,3 +44,27 @@ def test_no_documents_have_no_signals(documents_of):
     scores = transform(documents_of(), config=Config())
     assert scores.collect() == []
     assert len(scores.columns) == 2 + len(SIGNALS) + 1
+
+
+def test_models_score_the_documents_of_their_languages(documents_of, tmp_path):
+    examples = [(label, f"{words} number {i}") for label, words in (("positive", "river meadow hill"), ("negative", "click buy cheap")) for i in range(40)]
+    training = ClassifierConfig(fasttext=FastTextConfig(bucket=1000, min_count=1, dim=8, epoch=25))
+    train_classifier("quality", examples, "positive", (), tmp_path / "quality.bin", training)
+    train_classifier("topic", examples, None, (), tmp_path / "topic.bin", training)
+    config = Config.model_validate({"models": {"quality": {"path": tmp_path / "quality.bin", "languages": ["en"]}, "topic": str(tmp_path / "topic.bin")}})
+    assert configured_models(config) == {"quality", "topic"}
+    assert sorted(Path(name).name for name in used_models(config)) == ["quality.bin", "quality.json", "topic.bin", "topic.json"]
+    documents = documents_of(
+        {"doc_id": "good", "text": "river meadow hill", "language": "en"},
+        {"doc_id": "bad", "text": "click buy cheap", "language": "en"},
+        {"doc_id": "other", "text": "river meadow hill", "language": "de"},
+        {"doc_id": "unknown", "text": "river meadow hill"},
+    )
+    rows = {row.doc_id: row for row in transform(documents, config=config).collect()}
+    assert rows["good"].quality_probability > 0.9 > 0.1 > rows["bad"].quality_probability
+    assert rows["other"].quality_probability is None
+    assert rows["unknown"].quality_probability is None
+    assert {doc_id: row.topic_label for doc_id, row in rows.items()} == {"good": "positive", "bad": "negative", "other": "positive", "unknown": "positive"}
+    assert {row.perplexity_value for row in rows.values()} == {row.toxicity_max_sentence for row in rows.values()} == {None}
+    assert Config() != config
+    assert used_models(Config()) == {}

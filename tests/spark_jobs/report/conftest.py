@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -12,13 +13,19 @@ from schemas.contract import Table
 from schemas.corpus import CORPUS
 from schemas.decisions import DECISIONS
 from schemas.documents import DOCUMENTS
-from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES
+from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
+from schemas.models import MODELS
 from schemas.quarantine import QUARANTINE
 from schemas.runs import RUNS
 from schemas.spans import REPEATED_SPANS
 from schemas.tokens import TOKENIZERS, TOKENS
 from spark_jobs import delta_io, select_corpus
+from spark_jobs.record_models import model_row
 from spark_jobs.signals import SIGNALS_TABLE
+from spark_jobs.text.calibration import CalibrationPoint, Confusion, LabelFigures
+from spark_jobs.text.classifier import ClassifierCard, ShareThreshold
+from spark_jobs.text.kenlm_model import LanguageModelCard, Percentile
+from spark_jobs.text.language_id_card import LanguageIdCard
 
 RIVER = "The river rises in the hills. It runs to the sea, and the people of the valley have always lived with it. " * 4
 HOSTILE_TITLE = "<script>alert('title')</script>"
@@ -34,6 +41,28 @@ PASSES_ALL_RULES = {
     "c4_sentence_count": 8,
     "fineweb_line_punct_ratio": 0.5,
 }
+
+LANGUAGE_ID = LanguageIdCard(
+    kind="language-id",
+    sha256="a" * 64,
+    holdout_documents=30,
+    macro_accuracy_of_known=0.85,
+    languages=(LabelFigures(label="de", texts=10, found=10, right=9), LabelFigures(label="nds", texts=20, found=20, right=16)),
+    confusions=(Confusion(label="nds", taken_for="de", texts=4),),
+)
+LID_176 = LANGUAGE_ID.model_copy(update={"sha256": "b" * 64, "languages": (LabelFigures(label="de", texts=10, found=30, right=10),)})
+PROSE = LanguageModelCard(kind="perplexity", language="en", sha256="c" * 64, holdout_documents=25, percentiles=(Percentile(percentile=50, perplexity=165.8),))
+QUALITY = ClassifierCard(
+    kind="quality",
+    sha256="d" * 64,
+    holdout_documents=100,
+    positive="positive",
+    accuracy=0.9,
+    labels=(LabelFigures(label="<b>positive", texts=50, found=40, right=38),),
+    calibration=(CalibrationPoint(probability=0.25, share=0.5, texts=100),),
+    thresholds=(ShareThreshold(share=0.1, threshold=0.0181125),),
+)
+MODEL_CARDS = {Path("m/language-id.bin"): LANGUAGE_ID, Path("m/lid.176.ftz"): LID_176, Path("m/en.bin"): PROSE, Path("m/quality.bin"): QUALITY}
 
 
 def doc_id(number: int) -> str:
@@ -112,6 +141,7 @@ def small_lake(spark, tmp_path_factory) -> str:
         ],
         EXACT_DUPLICATES: [{"doc_id": doc_id(4), "crawl": "c1", "representative_id": doc_id(1), "similarity": 1.0, "rule": "equal text"}],
         NEAR_DUPLICATES: [{"doc_id": doc_id(3), "crawl": "c1", "representative_id": doc_id(1), "similarity": 0.875, "rule": "greedy"}],
+        URL_DUPLICATES: [{"doc_id": doc_id(8), "crawl": "c2", "representative_id": doc_id(1), "page": "river.example/one", "rule": "same page"}],
         CLUSTERS: [{"doc_id": doc_id(n), "crawl": "c1", "cluster_id": doc_id(1), "cluster_size": 2} for n in (1, 3)],
         DECISIONS: [
             decision(1, outcome="kept", bucket="head"),
@@ -128,6 +158,7 @@ def small_lake(spark, tmp_path_factory) -> str:
             for start in (0, 20)
         ],
         QUARANTINE: [{"doc_id": doc_id(5), "crawl": "c1", "evidence": "pdq", "list": "images.txt", "payload_sha256": "00", "distance": 12}],
+        MODELS: [model_row(path, card) for path, card in MODEL_CARDS.items()],
         CORPUS: [corpus_document(1, "c1", RIVER), corpus_document(8, "c2", "A later page about the river.")],
         TOKENIZERS: [
             {"fingerprint": "fedcba9876543210", "kind": "byte-level-bpe", "vocabulary_size": 4096, "end_of_document_id": 0, "definition": "{}"}

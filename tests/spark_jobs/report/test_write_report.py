@@ -188,3 +188,17 @@ def test_a_report_on_what_is_not_there_is_a_usage_error(spark, small_lake, tmp_p
 def test_a_folder_without_a_lake_is_a_usage_error(spark, tmp_path):
     with pytest.raises(UsageError, match="no table of a lake is there"):
         write_report(spark, str(tmp_path), tmp_path / "report.html", crawl=None, training=None)
+
+
+def test_models_show_how_good_they_are_on_texts_kept_back(page):
+    assert [[*row[:3], *row[4:]] for row in table_rows(page, "model-list")] == [
+        ["language-id", "language-id.bin", "any", "30", "mean accuracy of the languages that it knows", "0.85"],
+        ["language-id", "lid.176.ftz", "any", "30", "mean accuracy of the languages that it knows", "0.85"],
+        ["perplexity", "en.bin", "en", "25", "median perplexity", "165.8"],
+        ["quality", "quality.bin", "any", "100", "accuracy", "0.9"],
+    ]
+    assert table_rows(page, "language-accuracy") == [["de", "90.0 % of 10", "100.0 % of 10"], ["nds", "80.0 % of 20", "-"]]
+    section = page.get_element_by_id("models").text_content()
+    assert "nds for de (4)" in section
+    assert "0.0181125" in section
+    assert "<b>positive" in section, "a label is text, not markup"
