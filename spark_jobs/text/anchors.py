@@ -21,13 +21,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from spark_jobs.text.polynomial_hash import Hashes, run_hashes
 from spark_jobs.text.shingles import UNSPACED
 from spark_jobs.text.stretches import Integers, Stretches, stretches_of
 
-type Hashes = npt.NDArray[np.uint64]
-
-_BASE = 0x9E3779B97F4A7C15
-"""2^64 divided by the golden ratio, odd and so invertible: Knuth, The Art of Computer Programming, volume 3, section 6.4."""
 _OTHER, _SPACE, _SINGLE = 0, 1, 2
 
 
@@ -48,7 +45,7 @@ def anchored_regions(text: str, tokens: int, anchor_tokens: int) -> tuple[Intege
     if grams < 1:
         nothing = np.empty(0, dtype=np.int64)
         return nothing, _stretches(found, nothing, nothing)
-    hashes = _run_hashes(found, anchor_tokens)
+    hashes = run_hashes(found.characters, found.starts[: len(found.starts) - anchor_tokens + 1], found.ends[anchor_tokens - 1 :])
     # The position below the hash makes the first of equal ones the smallest, however far from the start of the text.
     ranked = (hashes & np.uint64(0xFFFFFFFF00000000)) | np.arange(len(hashes), dtype=np.uint64)
     anchors = _sliding_minimum(ranked, tokens - anchor_tokens + 1) & np.uint64(0xFFFFFFFF)
@@ -85,20 +82,6 @@ def find_tokens(text: str) -> Tokens:
     return Tokens(plain, place[text_starts], place[text_ends - 1] + 1, text_starts, text_ends)
 
 
-def _run_hashes(found: Tokens, length: int) -> Hashes:
-    """A polynomial hash of each run of `length` tokens, by prefix sums modulo 2^64, mixed so that its high bits order runs at random."""
-    powers, inverses = _powers(1 << len(found.characters).bit_length())
-    sums = np.zeros(len(found.characters) + 1, dtype=np.uint64)
-    np.cumsum(found.characters * powers[: len(found.characters)], out=sums[1:])
-    starts, ends = found.starts[: len(found.starts) - length + 1], found.ends[length - 1 :]
-    hashes = (sums[ends] - sums[starts]) * inverses[starts]
-    hashes ^= hashes >> np.uint64(32)
-    hashes *= np.uint64(_BASE)
-    hashes ^= hashes >> np.uint64(29)
-    hashes *= np.uint64(_BASE)
-    return hashes
-
-
 def _sliding_minimum(values: Hashes, width: int) -> Hashes:
     """The smallest of each `width` neighbours, shape (len(values) - width + 1,), by doubling."""
     smallest, reach = values, 1
@@ -114,16 +97,6 @@ def _stretches(found: Tokens, first: Integers, last: Integers) -> Stretches:
     view = memoryview(found.characters).cast("B")
     bounds = zip((4 * found.starts[first]).tolist(), (4 * found.ends[last]).tolist(), strict=True)
     return stretches_of((view[start:end] for start, end in bounds), found.text_starts[first], found.text_ends[last])
-
-
-@cache
-def _powers(count: int) -> tuple[Hashes, Hashes]:
-    """The powers of the base and of its inverse modulo 2^64; a worker keeps one pair for each power of two of text lengths."""
-    exponents = np.full(count, _BASE, dtype=np.uint64), np.full(count, pow(_BASE, -1, 1 << 64), dtype=np.uint64)
-    for factors in exponents:
-        factors[:1] = 1
-        np.cumprod(factors, out=factors)
-    return exponents
 
 
 @cache

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import xxhash
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spark_jobs.text.passages import passages
+from spark_jobs.text.shingles import comparable_words
 
 TEXT = "\nMenu one\nmenu\n\n\nCaf\u00e9 12,5\n\n...\nEnd of it"
 
@@ -31,3 +35,11 @@ def test_case_accents_punctuation_and_numbers_do_not_count():
 
 def test_an_empty_text_has_no_passages():
     assert [len(column) for column in passages("", "line", 1)] == [0, 0, 0, 0]
+
+
+@given(st.lists(st.text("a\u00e9\u0301 1,.\u0e01\r", max_size=6), max_size=8))
+def test_a_line_is_compared_by_its_own_words(lines):
+    found = passages("\n".join(lines), "line", 1)
+    expected = [b" ".join(comparable_words(line)) for line in lines if comparable_words(line)]
+    digests = [(int.from_bytes(d[:8], "little", signed=True), int.from_bytes(d[8:], "little", signed=True)) for d in map(xxhash.xxh3_128_digest, expected)]
+    assert list(zip(found.high, found.low, strict=True)) == digests
