@@ -21,6 +21,7 @@ DATATROVE = (
     "regex",
     "xxhash",
     "orjson",
+    "tokenizers",
 )
 
 
