@@ -19,7 +19,7 @@ DATATROVE = (
     "faust-cchardet",
     "tldextract",
     "regex",
-    "xxhash",
+    "xxhash<3.6",  # later ones refuse strings, which datatrove gives it
     "orjson",
     "tokenizers",
 )
