@@ -15,6 +15,7 @@ from spark_jobs.report.ledger import newest_runs, selecting_policy
 from spark_jobs.report.models import gather_models
 from spark_jobs.report.outcomes import gather_outcomes
 from spark_jobs.report.render import render
+from spark_jobs.report.safety import gather_safety
 from spark_jobs.report.samples import gather_samples
 from spark_jobs.report.signal_histograms import gather_histograms
 from spark_jobs.report.tables import open_tables
@@ -40,6 +41,7 @@ def write_report(spark: SparkSession, lake: str, out: Path, *, crawl: str | None
         crawl=crawl,
         selecting=selecting,
         outcomes=outcomes,
+        safety=gather_safety(tables),
         histograms=gather_histograms(tables, policy),
         duplicates=gather_duplicates(tables),
         samples=gather_samples(tables, policy, [rule.name for rule in outcomes.rules]),

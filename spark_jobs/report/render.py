@@ -16,6 +16,7 @@ from spark_jobs.report.duplicates import Bin, Duplicates
 from spark_jobs.report.ledger import SelectingPolicy, StageRun
 from spark_jobs.report.models import Models
 from spark_jobs.report.outcomes import Outcomes
+from spark_jobs.report.safety import Safety
 from spark_jobs.report.samples import Samples, allowed
 from spark_jobs.report.signal_histograms import Histogram
 from spark_jobs.report.tokens import Tokens
@@ -31,6 +32,7 @@ def render(
     crawl: str | None,
     selecting: SelectingPolicy,
     outcomes: Outcomes,
+    safety: Safety,
     histograms: tuple[Histogram, ...],
     duplicates: Duplicates,
     samples: Samples,
@@ -58,6 +60,7 @@ def render(
         selecting=selecting,
         policy=selecting.policy,
         outcomes=outcomes,
+        safety=safety,
         histograms=histograms,
         duplicates=duplicates,
         samples=samples,
