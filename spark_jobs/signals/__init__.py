@@ -9,16 +9,33 @@ from schemas.signals import signals_table
 from spark_jobs.signals.basic import BASIC
 from spark_jobs.signals.c4 import C4
 from spark_jobs.signals.classifiers import CLASSIFIERS
+from spark_jobs.signals.curator import CURATOR
+from spark_jobs.signals.dolma import DOLMA
 from spark_jobs.signals.fineweb import FINEWEB, FINEWEB_AFTER_C4
+from spark_jobs.signals.fineweb2 import FINEWEB2
 from spark_jobs.signals.gopher_quality import GOPHER_QUALITY
 from spark_jobs.signals.gopher_repetition import GOPHER_REPETITION
 from spark_jobs.signals.perplexity import PERPLEXITY
+from spark_jobs.signals.pii import PII
+from spark_jobs.signals.refinedweb import REFINEDWEB
 from spark_jobs.signals.signal import Limits, Signal, Value
 from spark_jobs.text.model_scores import NO_SCORES, ModelScores
 from spark_jobs.text.text_view import TextView
 from spark_jobs.text.words import split_words
 
-TEXT_SIGNALS: tuple[Signal, ...] = (*BASIC, *GOPHER_QUALITY, *GOPHER_REPETITION, *C4, *FINEWEB, *FINEWEB_AFTER_C4)
+TEXT_SIGNALS: tuple[Signal, ...] = (
+    *BASIC,
+    *GOPHER_QUALITY,
+    *GOPHER_REPETITION,
+    *C4,
+    *FINEWEB,
+    *FINEWEB_AFTER_C4,
+    *FINEWEB2,
+    *REFINEDWEB,
+    *DOLMA,
+    *CURATOR,
+    *PII,
+)
 """Counted on the text alone; never null."""
 
 MODEL_SIGNALS: tuple[Signal, ...] = (*PERPLEXITY, *CLASSIFIERS)

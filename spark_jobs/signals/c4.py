@@ -6,11 +6,19 @@ Default limits are those for whole pages in the variant that FineWeb uses, which
 
 from __future__ import annotations
 
+import heapq
+
 from spark_jobs.signals.signal import Limits, Signal
 
 _SOURCE = "Raffel et al. 2020, section 2.2"
 _CODE = "Raffel et al. 2020, published code"
 _FAMILY = "c4"
+
+
+def third_longest(lines: list[str]) -> int:
+    longest = heapq.nlargest(3, map(len, lines))
+    return longest[2] if len(longest) == 3 else 0
+
 
 LOREM_IPSUM_LINES = Signal(
     family=_FAMILY,
@@ -133,6 +141,17 @@ UNPUNCTUATED_LINES = Signal(
     examples=(("", 0), ("Home\nThe end.\nTo be continued...", 2)),
 )
 
+THIRD_LONGEST_LINE = Signal(
+    family=_FAMILY,
+    name="third_longest_line",
+    type="long",
+    description="characters of the third-longest line, 0 where there are fewer; mC4 asks for 200",
+    source="Xue et al. 2021, arXiv:2010.11934, section 3.1",
+    measure=lambda view: third_longest(view.feed_lines),
+    default=Limits(min=200),
+    examples=(("", 0), ("one\nthree", 0), ("one\n\nthree\ntwelve", 3)),
+)
+
 C4 = (
     LOREM_IPSUM_LINES,
     CURLY_BRACKET_LINES,
@@ -145,4 +164,5 @@ C4 = (
     JAVASCRIPT_LINES,
     POLICY_LINES,
     UNPUNCTUATED_LINES,
+    THIRD_LONGEST_LINE,
 )

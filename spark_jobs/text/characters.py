@@ -35,3 +35,6 @@ TERMINAL_PUNCTUATION = _characters(_TERMINAL)
 
 PUNCTUATION = frozenset(string.punctuation) | _characters(_BEYOND_ASCII) | _characters(_CONTROL) | TERMINAL_PUNCTUATION
 """Characters that do not make a word: a token of these alone is a symbol, not a word."""
+
+NOT_A_DIGIT = "\uff11"
+"""The one character of `PUNCTUATION` that is a letter or digit."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from spark_jobs.text.repetition import DUPLICATE_LENGTHS, TOP_LENGTHS, repeated_items
+from spark_jobs.text.repetition import DUPLICATE_LENGTHS, TOP_LENGTHS, repeated_items, repeated_with_first
 from spark_jobs.text.text_view import TextView
 
 few_words = st.lists(st.sampled_from(["a", "bb", "ccc", "ab"]), max_size=80).map(" ".join)
@@ -85,3 +86,29 @@ def test_lines_and_paragraphs_equal_those_of_regular_expressions(text):
     assert view.repeated_lines == (len(lines), *repeated_items(lines))
     paragraphs = re.split(r"\n{2,}", text.strip()) if text.strip() else []
     assert view.repeated_paragraphs == (len(paragraphs), *repeated_items(paragraphs))
+
+
+def slow_share(words: list[str], n: int) -> float:
+    """Dolma's reading."""
+    counts = Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
+    if not counts:
+        return 0.0
+    if n in TOP_LENGTHS:
+        ngram, count = counts.most_common(1)[0]
+        return count * len("".join(ngram)) / sum(map(len, words))
+    return sum(count * len("".join(ngram)) for ngram, count in counts.items() if count > 1) / sum(len("".join(ngram)) * c for ngram, c in counts.items())
+
+
+@settings(deadline=None, max_examples=200)
+@given(few_words | some_words)
+@example("")
+@example("a")
+@example("a a a a a a a a a a a a")
+def test_shares_of_ngrams_equal_the_slow_ones(text):
+    expected = {n: slow_share(text.split(), n) for n in (*TOP_LENGTHS, *DUPLICATE_LENGTHS)}
+    assert TextView(text).stretch_ngram_shares == pytest.approx(expected)
+
+
+def test_all_copies_are_counted_with_the_first():
+    assert repeated_with_first([]) == (0, 0)
+    assert repeated_with_first(["one", "two", "one", "one"]) == (3, 9)
