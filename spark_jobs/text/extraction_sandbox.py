@@ -53,14 +53,20 @@ class ChildStopped(Exception):
 
 
 class ExtractionSandbox:
-    """Runs `extractor` (see `main_content.load_extractor`) in a child, one page at a time; a context manager that ends the child."""
+    """Runs `extractor` (see `main_content.load_extractor`) in a child, one page at a time; a context manager that ends the child.
 
-    def __init__(self, extractor: str, *, max_seconds: float, max_memory_mib: int, pages_per_child: int, max_resident_mib: int = 1024) -> None:
+    Pages with fewer than `min_words` words in all get the fast extractor's text (see `main_content.fast_text_first`).
+    """
+
+    def __init__(
+        self, extractor: str, *, max_seconds: float, max_memory_mib: int, pages_per_child: int, max_resident_mib: int = 1024, min_words: int = 0
+    ) -> None:
         self._extractor = extractor
         self._max_seconds = max_seconds
         self._max_memory_mib = max_memory_mib
         self._pages_per_child = pages_per_child
         self._max_resident_mib = max_resident_mib
+        self._min_words = min_words
         self._child: subprocess.Popen[bytes] | None = None
         self._pages = 0
 
@@ -71,7 +77,7 @@ class ExtractionSandbox:
         self.stop()
 
     def extract(self, body: bytes, charset: str | None) -> Extraction:
-        """Text and title of the page; reasons are `timeout`, `out_of_memory`, `crashed` and `extractor_error`."""
+        """Text and metadata of the page; reasons are `timeout`, `out_of_memory`, `crashed` and `extractor_error`."""
         if self._child is None or self._pages >= self._pages_per_child:
             self.stop()
             self._child = self._start()
@@ -98,7 +104,7 @@ class ExtractionSandbox:
     def _start(self) -> subprocess.Popen[bytes]:
         # The worker may have got this package as an archive on its path, which a new interpreter does not know of.
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        arguments = [self._extractor, str(self._max_seconds), str(self._max_memory_mib)]
+        arguments = [self._extractor, str(self._max_seconds), str(self._max_memory_mib), str(self._min_words)]
         child = subprocess.Popen(
             [sys.executable, "-m", "spark_jobs.text.extraction_sandbox", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
         )
@@ -155,15 +161,15 @@ class ExtractionSandbox:
         return child.wait()
 
 
-def serve(requests: BinaryIO, replies: BinaryIO, extractor_name: str, max_seconds: float, max_memory_mib: int) -> None:
+def serve(requests: BinaryIO, replies: BinaryIO, extractor_name: str, max_seconds: float, max_memory_mib: int, min_words: int) -> None:
     """The child: answer requests until the parent closes the pipe."""
     import faulthandler
     import resource
 
-    from spark_jobs.text.html import clean_text, decode_html, page_title
-    from spark_jobs.text.main_content import load_extractor
+    from spark_jobs.text.html import clean_text, decode_html
+    from spark_jobs.text.main_content import load_reader
 
-    extractor = load_extractor(extractor_name)
+    read_page = load_reader(extractor_name, min_words)
     resource.setrlimit(resource.RLIMIT_AS, (max_memory_mib << 20, max_memory_mib << 20))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sys.setrecursionlimit(10_000)
@@ -174,7 +180,10 @@ def serve(requests: BinaryIO, replies: BinaryIO, extractor_name: str, max_second
         charset, _, body = requests.read(_LENGTH.unpack(header)[0]).partition(b"\n")
         try:
             page, name = decode_html(body, charset.decode("ascii", "replace") or None)
-            answer = {"text": clean_text(extractor(page) or ""), "title": page_title(page), "charset": name}
+            found = read_page(page)
+            facts = found.metadata
+            answer = {"text": clean_text(found.text), "title": facts.title, "author": facts.author, "date": facts.date}
+            answer |= {"page_type": found.page_type, "charset": name}
             if not answer["text"] and _peak_memory_mib() > 0.8 * max_memory_mib:
                 # Extractors catch MemoryError and return nothing; that must not pass for a page without text.
                 raise MemoryError
@@ -212,4 +221,4 @@ if __name__ == "__main__":
     # Extractors that print must not end up in the replies.
     replies_fd = os.dup(1)
     os.dup2(2, 1)
-    serve(sys.stdin.buffer, os.fdopen(replies_fd, "wb"), sys.argv[1], float(sys.argv[2]), int(sys.argv[3]))
+    serve(sys.stdin.buffer, os.fdopen(replies_fd, "wb"), sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
