@@ -16,10 +16,11 @@ import pyarrow.compute as pc
 
 from schemas.contract import Table
 from schemas.decisions import DECISIONS
+from schemas.decontamination import DECONTAMINATION
 from schemas.documents import DOCUMENTS
 from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
 from schemas.errors import ContractError
-from spark_jobs.policy import BucketRule, Policy, RightsRule
+from spark_jobs.policy import BucketRule, DecontaminationRule, Policy, RightsRule
 from spark_jobs.signals import SIGNALS_TABLE
 from spark_jobs.text import url_gate
 from spark_jobs.text.url_gate import load_url_gate
@@ -32,11 +33,15 @@ BUCKETS = ("head", "middle", "tail")
 
 @dataclass(frozen=True)
 class Source:
-    """A table that a policy looks at: its columns without doc_id, and the name of a flag for documents that have a row in it."""
+    """A table that a policy looks at: its columns without doc_id, and the name of a flag for documents that have a row in it.
+
+    Where a document may have many rows, each column is the list of their values.
+    """
 
     table: Table
     columns: tuple[str, ...]
     flag: str | None = None
+    many: bool = False
 
 
 def sources(policy: Policy) -> tuple[Source, ...]:
@@ -57,6 +62,7 @@ def sources(policy: Policy) -> tuple[Source, ...]:
         Source(NEAR_DUPLICATES, (), flag="is_near_duplicate"): policy.duplicates.near,
         Source(URL_DUPLICATES, (), flag="is_url_duplicate"): policy.duplicates.url,
         Source(CLUSTERS, ("cluster_size",)): bool(policy.rehydration),
+        Source(DECONTAMINATION, ("set_name", "item_share"), many=True): policy.decontamination is not None,
     }
     return tuple(source for source, is_used in used.items() if is_used)
 
@@ -132,7 +138,7 @@ def decisions(policy: Policy, documents: pa.RecordBatch) -> pa.RecordBatch:
 def policy_rules(
     policy: Policy, languages: _Languages, bucket: np.ndarray[tuple[int], np.dtype[np.int8]], documents: pa.RecordBatch
 ) -> Iterator[tuple[str, Flags]]:
-    """Each rule's name and which documents it rejects, in the policy's order: language, signals, buckets, rights, duplicates."""
+    """Each rule's name and which documents it rejects, in the policy's order: language, signals, buckets, rights, evaluation sets, duplicates."""
     if policy.languages:
         lowest = {rule.language: rule.min_score for rule in policy.languages}
         wanted = _numbers(documents["language_score"]) >= languages.each(lambda language: lowest.get(language, np.inf))
@@ -149,6 +155,8 @@ def policy_rules(
             if getattr(policy.buckets.weights, name) == 0:
                 yield f"bucket.{name}", bucket == number
     yield from _rights(policy.rights, documents)
+    if policy.decontamination is not None:
+        yield from _contaminated(policy.decontamination, documents)
     if policy.duplicates.exact:
         yield "duplicate.exact", _flags(documents["is_exact_duplicate"])
     if policy.duplicates.near:
@@ -216,6 +224,17 @@ def _rights(rule: RightsRule, documents: pa.RecordBatch) -> Iterator[tuple[str, 
         gate = load_url_gate(url_gate.Config(lists=rule.opt_out_lists))
         refused = (url is not None and gate.refusal(url) is not None for url in documents["url"].to_pylist())
         yield "rights.opt_out", np.fromiter(refused, bool, len(documents))
+
+
+def _contaminated(rule: DecontaminationRule, documents: pa.RecordBatch) -> Iterator[tuple[str, Flags]]:
+    """One rule for each evaluation set that occurs; the two lists of a document run side by side."""
+    sets = pc.list_flatten(documents["set_name"])
+    document = pc.list_parent_indices(documents["set_name"]).to_numpy(zero_copy_only=False)
+    is_enough = _numbers(pc.list_flatten(documents["item_share"])) >= rule.max_overlap
+    for name in sorted(rule.sets or pc.unique(sets).to_pylist()):
+        holds = np.zeros(len(documents), bool)
+        holds[document[is_enough & _flags(pc.equal(sets, name))]] = True
+        yield f"decontamination.{name}", holds
 
 
 def _flags(column: pa.Array) -> Flags:

@@ -60,6 +60,7 @@ def _life(tables: Tables, document: Row, policy: Policy) -> Lines:
     yield from _quarantine(tables, doc_id)
     yield from _signals(tables, document, policy)
     yield from _duplicates(tables, doc_id)
+    yield from _contamination(tables, doc_id)
     yield from _decision(tables, doc_id)
     yield from _edits(tables, doc_id)
     yield from _corpus(tables, doc_id)
@@ -141,13 +142,14 @@ def verdicts(policy: Policy, signal: Signal, measured: Row, language: str | None
 
 def _duplicates(tables: Tables, doc_id: str) -> Lines:
     found = False
-    for kind, duplicates in (("exact", tables.exact_duplicates), ("near", tables.near_duplicates)):
+    for kind, duplicates in (("exact", tables.exact_duplicates), ("near", tables.near_duplicates), ("url", tables.url_duplicates)):
         row = _only(duplicates, doc_id)
         if row is not None:
             found = True
             original = _only(tables.documents.select("doc_id", "url"), row["representative_id"])
             where = f"{original['url']} ({row['representative_id']})" if original is not None and original["url"] else row["representative_id"]
-            yield "duplicate", f"{kind}, similarity {row['similarity']:.3f}, of {where}; rule {row['rule']}"
+            similarity = f", similarity {row['similarity']:.3f}" if "similarity" in duplicates.columns else ""
+            yield "duplicate", f"{kind}{similarity}, of {where}; rule {row['rule']}"
         stands_for = duplicates.where(F.col("representative_id") == doc_id).count()
         if stands_for:
             found = True
@@ -158,6 +160,11 @@ def _duplicates(tables: Tables, doc_id: str) -> Lines:
         yield "cluster", f"{cluster['cluster_id']}, {cluster['cluster_size']:,} documents"
     if not found:
         yield "duplicates", "none"
+
+
+def _contamination(tables: Tables, doc_id: str) -> Lines:
+    for row in tables.decontamination.where(F.col("doc_id") == doc_id).orderBy("set_name").collect():
+        yield "contains", f"{100 * row['item_share']:.1f} % of item {row['item_id']} of evaluation set {row['set_name']}, parts of {row['items']:,} items"
 
 
 def _decision(tables: Tables, doc_id: str) -> Lines:

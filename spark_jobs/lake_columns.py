@@ -16,14 +16,14 @@ from schemas.errors import UsageError
 
 @dataclass(frozen=True)
 class LakeColumns:
-    """The lake as it is when each table is first read; `versions` gathers which version that was."""
+    """The lake as it is when each table is read; `versions` gathers which version that was, None for a table that it does not have."""
 
     lake: str
     crawl: str | None = None
     """Confines tables that know their crawl to it."""
     sample: float = 1.0
     """Share of documents, chosen by doc_id: a smaller sample is a part of every larger one."""
-    versions: dict[str, int] = field(default_factory=dict)
+    versions: dict[str, int | None] = field(default_factory=dict)
 
     def read(self, table: Table, columns: Iterable[str]) -> pa.Table:
         """The columns of the table; no rows where the lake does not have it. Raises `UsageError` where they cannot be read rightly."""
@@ -39,6 +39,7 @@ class LakeColumns:
                 raise UsageError(f"{uri}: was written without {', '.join(missing)}; run its stage again")
             data = stored.to_pyarrow_dataset().to_table(names, filter=self._filter(table))
         except TableNotFoundError:
+            self.versions[table.name] = None
             return table.arrow().empty_table().select(names)
         except (DeltaError, OSError) as error:
             raise UsageError(f"{uri}: cannot be read: {' '.join(str(error).split())}") from None
@@ -64,3 +65,9 @@ def join_columns(left: pa.Table, right: pa.Table, columns: Sequence[str], flag: 
     for name in columns:
         left = left.append_column(name, found[name])
     return left.append_column(flag, row.is_valid()) if flag else left
+
+
+def lists_by_document(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """One row a document; each column becomes the list of its values."""
+    grouped = rows.group_by("doc_id", use_threads=False).aggregate([(name, "list") for name in columns])
+    return pa.table({"doc_id": grouped["doc_id"], **{name: grouped[f"{name}_list"] for name in columns}})

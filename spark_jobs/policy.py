@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from schemas.configuration import Config, load_config
 from schemas.errors import UsageError
@@ -21,7 +21,7 @@ from spark_jobs.signals import SIGNALS, Limits, Signal
 from spark_jobs.text.language_codes import short_name
 
 POLICY_FOLDER = Path(__file__).parent / "policies"
-OWN_FAMILIES = ("extract", "language", "bucket", "rights", "duplicate")
+OWN_FAMILIES = ("extract", "language", "bucket", "rights", "decontamination", "duplicate")
 """First parts of the names of rules that are no limits on signals."""
 
 _SIGNAL_OF_KEY = {signal.key: signal for signal in SIGNALS}
@@ -208,6 +208,15 @@ class DuplicateRule(Config):
     """Reject documents of whose page another capture stands for all, as `duplicate.url`; needs `deduplicate_urls.enabled`."""
 
 
+class DecontaminationRule(Config):
+    """Which documents hold too much of an evaluation set; they are rejected as `decontamination.SET`, by what `decontaminate` found."""
+
+    max_overlap: float = Field(default=1.0, gt=0, le=1)
+    """Reject documents that hold this share or more of the n-grams of one item of the set; 1 is a whole item."""
+    sets: tuple[str, ...] = ()
+    """Names of the sets that count; empty takes all that `decontaminate` looked for."""
+
+
 class Policy(Config):
     """Which documents to keep. All rules are tried on every document, so that each rejection names every rule behind it."""
 
@@ -223,6 +232,8 @@ class Policy(Config):
     """Buckets of quality; none unless given."""
     rights: RightsRule = RightsRule()
     """What the owners of pages allow."""
+    decontamination: DecontaminationRule | None = None
+    """What to do with documents that hold parts of evaluation sets; nothing unless given."""
     duplicates: DuplicateRule = DuplicateRule()
     """What to do with duplicates."""
     weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
@@ -315,37 +326,6 @@ def resolve_policy(value: Any) -> Any:
     if not path.is_file():
         raise UsageError(f"policy {value}: neither a file nor a bundled policy; bundled are {', '.join(bundled)}")
     return load_config(Policy, path)
-
-
-def recorded_policy(values: Mapping[str, Any]) -> tuple[Policy, tuple[str, ...]]:
-    """The policy of an old ledger row as far as this version can read it, and what had to be left out of it, such as a rule on a signal that is gone."""
-    kept, lost = dict(values), []
-    while True:
-        try:
-            return Policy.model_validate(kept), tuple(lost)
-        except ValidationError as error:
-            # One fault at a time: leaving out an item moves those behind it.
-            fault = error.errors()[0]
-        path = [str(part) for part in fault["loc"][:2]]
-        if not path or path[0] not in kept:
-            return Policy(name="unreadable"), (*lost, fault["msg"])
-        group = kept[path[0]]
-        if len(path) == 2 and isinstance(group, list) and path[1].isdigit():
-            item = group[int(path[1])]
-            name = item.get("name") or item.get("signal") or item.get("language") if isinstance(item, dict) else item
-            lost.append(f"{path[0]}: {name}")
-            kept[path[0]] = [other for i, other in enumerate(group) if i != int(path[1])]
-            if path[0] == "rules":
-                kept["languages"] = [_without_limits(language, name) for language in kept.get("languages", ())]
-        else:
-            lost.append(path[0])
-            del kept[path[0]]
-
-
-def _without_limits(language: Any, rule: Any) -> Any:
-    if not isinstance(language, dict) or not isinstance(language.get("limits"), dict):
-        return language
-    return {**language, "limits": {name: limits for name, limits in language["limits"].items() if name != rule}}
 
 
 def _known_signal(key: str) -> str:

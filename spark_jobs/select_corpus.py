@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from schemas import configuration
 from schemas.decisions import DECISIONS
+from schemas.decontamination import DECONTAMINATION
 from schemas.documents import DOCUMENTS
 from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
 from spark_jobs.decide import decisions, sources
@@ -20,7 +21,7 @@ from spark_jobs.run_stage import Stage
 from spark_jobs.signals import SIGNALS_TABLE
 from spark_jobs.text.entry_lists import list_digests
 
-READS = (DOCUMENTS, SIGNALS_TABLE, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES, CLUSTERS)
+READS = (DOCUMENTS, SIGNALS_TABLE, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES, CLUSTERS, DECONTAMINATION)
 
 
 class Config(configuration.Config):
@@ -46,11 +47,18 @@ def joined(policy: Policy, tables: Mapping[str, DataFrame]) -> DataFrame:
     parts = []
     for source in sources(policy):
         flag = [F.lit(True).alias(source.flag)] if source.flag else []
-        parts.append(tables[source.table.name].select("doc_id", *source.columns, *flag))
+        rows = tables[source.table.name].select("doc_id", *source.columns, *flag)
+        parts.append(_lists(rows, source.columns) if source.many else rows)
     documents, *others = parts
     for other in others:
         documents = documents.join(other, on="doc_id", how="left")
     return documents
+
+
+def _lists(rows: DataFrame, columns: tuple[str, ...]) -> DataFrame:
+    """One row a document; each column becomes the list of its values, the rows of a document in one order."""
+    gathered = rows.groupBy("doc_id").agg(F.array_sort(F.collect_list(F.struct(*columns))).alias("rows"))
+    return gathered.select("doc_id", *(F.col(f"rows.{name}").alias(name) for name in columns))
 
 
 def decision_counts() -> Mapping[str, Column]:

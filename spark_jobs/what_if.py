@@ -16,8 +16,9 @@ from schemas.errors import NothingToDo, UsageError
 from schemas.runs import RUNS
 from schemas.tokens import TOKENS
 from spark_jobs.decide import Source, decide, sources
-from spark_jobs.lake_columns import LakeColumns, join_columns
-from spark_jobs.policy import Policy, recorded_policy
+from spark_jobs.lake_columns import LakeColumns, join_columns, lists_by_document
+from spark_jobs.policy import Policy
+from spark_jobs.recorded_policy import recorded_policy
 from spark_jobs.signals import SIGNALS, SIGNALS_TABLE
 from spark_jobs.signals.basic import CHARACTER_COUNT
 from spark_jobs.signals.gopher_quality import WORD_COUNT
@@ -83,7 +84,10 @@ class Comparison:
     """Two policies on the same documents."""
 
     lake: str
-    versions: dict[str, int]
+    versions: dict[str, int | None]
+    """Version of each table that was looked at; None where the lake has none, which counts as empty."""
+    unmeasured: tuple[str, ...]
+    """Signals that a policy looks at and no document has a value of: what waits for them rejects nothing."""
     sample: float
     records: int
     with_text: int
@@ -110,6 +114,7 @@ def compare(columns: LakeColumns, before: Policy, after: Policy) -> Comparison:
     measured = gather(columns, wanted)
     per_character = tokens_per_character(columns, measured)
     sizes = _Sizes(measured, per_character)
+    looked_at = dict(zip((*before.signal_keys, *after.signal_keys), (*before.signal_columns, *after.signal_columns), strict=True))
     first, second = _Tally(before), _Tally(after)
     for batch in measured.to_batches(max_chunksize=BATCH):
         first.add(batch)
@@ -119,6 +124,7 @@ def compare(columns: LakeColumns, before: Policy, after: Policy) -> Comparison:
     return Comparison(
         lake=columns.lake,
         versions=dict(sorted(columns.versions.items())),
+        unmeasured=tuple(key for key, column in looked_at.items() if measured[column].null_count == len(measured)),
         sample=columns.sample,
         records=len(measured),
         with_text=pc.sum(is_extracted).as_py(),
@@ -181,13 +187,14 @@ def gather(columns: LakeColumns, wanted: Iterable[Source]) -> pa.Table:
     merged: dict[Table, Source] = {}
     for source in wanted:
         known = merged.get(source.table, source)
-        merged[source.table] = Source(source.table, tuple(dict.fromkeys((*known.columns, *source.columns))), known.flag or source.flag)
+        merged[source.table] = Source(source.table, tuple(dict.fromkeys((*known.columns, *source.columns))), known.flag or source.flag, source.many)
     documents = merged.pop(DOCUMENTS)
     rows = columns.read(DOCUMENTS, ("doc_id", *documents.columns))
     if not len(rows):
         raise NothingToDo(f"{columns.lake}: there is no document{' in the sample' if columns.sample < 1 else ''}")
     for source in merged.values():
-        rows = join_columns(rows, columns.read(source.table, ("doc_id", *source.columns)), source.columns, source.flag)
+        found = columns.read(source.table, ("doc_id", *source.columns))
+        rows = join_columns(rows, lists_by_document(found, source.columns) if source.many else found, source.columns, source.flag)
     return rows.combine_chunks()
 
 

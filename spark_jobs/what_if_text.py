@@ -25,8 +25,13 @@ def bucket_limits_yaml(signal: str, percentiles: str, found: Sequence[BucketLimi
 
 def _comparison_lines(comparison: Comparison) -> Iterator[str]:
     before, after = comparison.before, comparison.after
-    versions = ", ".join(f"{table} {version}" for table, version in comparison.versions.items())
+    versions = ", ".join(f"{table} {version}" for table, version in comparison.versions.items() if version is not None)
     yield f"lake {comparison.lake} at versions {versions}"
+    missing = [table for table, version in comparison.versions.items() if version is None]
+    if missing:
+        yield f"not in this lake, and taken for empty: {', '.join(missing)}"
+    if comparison.unmeasured:
+        yield f"measured on no document, so that no rule on it rejects: {', '.join(comparison.unmeasured)}"
     part = f", a sample of {comparison.sample:g}" if comparison.sample < 1 else ""
     yield f"records {comparison.records:,}{part}; with text {comparison.with_text:,}"
     yield ""

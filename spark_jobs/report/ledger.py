@@ -10,7 +10,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_jobs import select_corpus
-from spark_jobs.policy import Policy, recorded_policy
+from spark_jobs.policy import Policy
+from spark_jobs.recorded_policy import recorded_policy
 from spark_jobs.report.tables import Tables
 
 

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from schemas.contract import Table
 from schemas.corpus import CORPUS
 from schemas.decisions import DECISIONS
+from schemas.decontamination import DECONTAMINATION
 from schemas.documents import DOCUMENTS
 from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
 from schemas.errors import UsageError
@@ -31,6 +32,7 @@ _ALL = (
     NEAR_DUPLICATES,
     URL_DUPLICATES,
     CLUSTERS,
+    DECONTAMINATION,
     DECISIONS,
     *_SPANS,
     CORPUS,
@@ -55,6 +57,7 @@ class Tables:
     url_duplicates: DataFrame
     clusters: DataFrame
     decisions: DataFrame
+    decontamination: DataFrame
     spans: DataFrame
     """All edits of texts, of whichever stage."""
     corpus: DataFrame
@@ -91,6 +94,7 @@ def open_tables(spark: SparkSession, lake: str, crawl: str | None) -> Tables:
         url_duplicates=of(URL_DUPLICATES),
         clusters=of(CLUSTERS),
         decisions=of(DECISIONS),
+        decontamination=of(DECONTAMINATION),
         spans=reduce(DataFrame.union, map(of, _SPANS)),
         corpus=corpus,
         tokenizers=of(TOKENIZERS),

@@ -17,7 +17,8 @@ from spark_jobs.policy import Policy
 from spark_jobs.signals import SIGNALS_TABLE
 
 REPETITION = "gopher_repetition.duplicate_line_fraction"
-TYPES = {field.name: field.type for table in (CLUSTERS, SIGNALS_TABLE, DOCUMENTS) for field in table.arrow()}
+LISTS = {"set_name": pa.list_(pa.string()), "item_share": pa.list_(pa.float64())}
+TYPES = LISTS | {field.name: field.type for table in (CLUSTERS, SIGNALS_TABLE, DOCUMENTS) for field in table.arrow()}
 
 
 def policy_of(**keys: object) -> Policy:
@@ -126,6 +127,20 @@ def test_rights_reject_what_the_owner_reserves(tmp_path):
         ["rights.opt_out"],
         [],
         [],
+    ]
+
+
+def test_parts_of_evaluation_sets_reject_from_a_share_of_one_item_on():
+    rows = [
+        {"set_name": ["exam", "quiz"], "item_share": [0.5, 1.0]},
+        {"set_name": ["exam"], "item_share": [0.49]},
+        {"set_name": None, "item_share": None},
+        {"set_name": ["quiz"], "item_share": [0.6]},
+    ]
+    names = [[rejected_by for rejected_by, _, _ in decided(policy_of(decontamination=keys), *rows)] for keys in ({"max_overlap": 0.5}, {"sets": ["quiz"]})]
+    assert names == [
+        [["decontamination.exam", "decontamination.quiz"], [], [], ["decontamination.quiz"]],
+        [["decontamination.quiz"], [], [], []],
     ]
 
 

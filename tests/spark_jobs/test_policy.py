@@ -8,7 +8,8 @@ import pytest
 
 from schemas.configuration import config_hash, config_json, load_config
 from schemas.errors import UsageError
-from spark_jobs.policy import POLICY_FOLDER, Policy, recorded_policy, require_languages, require_models
+from spark_jobs.policy import POLICY_FOLDER, Policy, require_languages, require_models
+from spark_jobs.recorded_policy import recorded_policy
 from spark_jobs.select_corpus import Config
 from spark_jobs.signals import SIGNALS
 
@@ -123,6 +124,7 @@ def test_a_policy_of_every_key_reads_back_as_itself(tmp_path):
         rights: {reject_robots: [noai], reject_tdm_reservation: true, licences: [by], opt_out_lists: [a.txt]}
         weigh: [{signal: toxicity.max_sentence, above: 0.4, factor: 0.2}]
         rehydration: {1: 1, 2: 2, 1000: 1}
+        decontamination: {max_overlap: 0.5, sets: [exam]}
         """,
     )
     assert Config.model_validate(json.loads(config_json(Config(policy=policy)))).policy == policy

@@ -8,6 +8,7 @@ import pytest
 from pyspark.sql import DataFrame
 
 from schemas.decisions import DECISIONS
+from schemas.decontamination import DECONTAMINATION
 from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
 from spark_jobs.policy import Policy
 from spark_jobs.select_corpus import Config, transform
@@ -42,12 +43,21 @@ def duplicates_of(spark, table, *doc_ids: str) -> DataFrame:
 
 
 def decided(
-    spark, documents: DataFrame, signals: dict, exact: tuple[str, ...] = (), near: tuple[str, ...] = (), url: tuple[str, ...] = (), policy: Policy = POLICY
+    spark,
+    documents: DataFrame,
+    signals: dict,
+    exact: tuple[str, ...] = (),
+    near: tuple[str, ...] = (),
+    url: tuple[str, ...] = (),
+    overlaps: tuple[tuple[str, str, float], ...] = (),
+    policy: Policy = POLICY,
 ) -> DataFrame:
     duplicates = (duplicates_of(spark, EXACT_DUPLICATES, *exact), duplicates_of(spark, NEAR_DUPLICATES, *near))
     same_urls = spark.createDataFrame([(doc_id, "c1", "earlier", "page", "rule") for doc_id in url], URL_DUPLICATES.spark())
     clusters = spark.createDataFrame([], CLUSTERS.spark())
-    return transform(documents, signals_of(spark, signals), *duplicates, same_urls, clusters, config=Config(policy=policy))
+    rows = [(doc_id, "c1", name, 1, 0.1, 1, share, "item", "rule") for doc_id, name, share in overlaps]
+    contaminated = spark.createDataFrame(rows, DECONTAMINATION.spark())
+    return transform(documents, signals_of(spark, signals), *duplicates, same_urls, clusters, contaminated, config=Config(policy=policy))
 
 
 def rows_of(decisions: DataFrame) -> dict[str, tuple]:
@@ -124,6 +134,15 @@ def test_other_captures_of_a_page_are_rejected_where_the_policy_says_so(spark, d
         "a": ("kept", [], 1.0),
         "b": ("rejected", ["duplicate.url"], 0.0),
     }
+
+
+def test_a_document_with_parts_of_evaluation_sets_is_rejected_for_each(spark, documents_of):
+    policy = Policy.model_validate({"name": "clean", "decontamination": {"max_overlap": 0.5}})
+    documents = documents_of(*({"doc_id": doc_id, "text": "t"} for doc_id in ("a", "b", "c")))
+    overlaps = (("a", "quiz", 0.6), ("a", "exam", 1.0), ("a", "test", 0.1), ("b", "exam", 0.4))
+    actual = rows_of(decided(spark, documents, {"a": {}, "b": {}, "c": {}}, overlaps=overlaps, policy=policy))
+    rejected = ("rejected", ["decontamination.exam", "decontamination.quiz"], 0.0)
+    assert actual == {"a": rejected, "b": ("kept", [], 1.0), "c": ("kept", [], 1.0)}
 
 
 def test_keep_all_keeps_all_that_has_text(spark, documents_of):

@@ -21,11 +21,13 @@ from spark_jobs.lake_columns import LakeColumns
 from spark_jobs.policy import Policy
 from spark_jobs.signals import SIGNALS_TABLE
 from spark_jobs.what_if import BucketLimits, Change, RuleEffect, bucket_limits, compare, policy_of_lake
+from spark_jobs.what_if_text import comparison_text
 
 LOOSE = Policy.model_validate({"name": "loose", "rules": [{"signal": "gopher_quality.word_count", "min": 20}], "duplicates": {"near": False}})
 STRICT = Policy.model_validate(
     {"name": "strict", "languages": [{"language": "en"}], "rules": [{"signal": "gopher_quality.word_count", "min": 50}], "weight": 2.0}
 )
+TOXIC = {"name": "toxic", "weigh": [{"signal": "toxicity.max_sentence", "above": 0.4, "factor": 0.2}]}
 
 
 def write(lake, table: Table, *rows: dict[str, object]) -> None:
@@ -97,6 +99,14 @@ def test_leaving_a_rule_out_keeps_what_was_foretold(lake):
     assert (kept.documents, kept.words) == (rules["language.en"].documents_without, rules["language.en"].words_without)
 
 
+def test_what_the_lake_does_not_have_is_said(lake):
+    policy = STRICT.model_copy(update={"weigh": Policy.model_validate(TOXIC).weigh})
+    comparison = compare(LakeColumns(lake), LOOSE, policy)
+    assert comparison.unmeasured == ("toxicity.max_sentence",)
+    assert {name for name, version in comparison.versions.items() if version is None} == {"exact_duplicates"}
+    assert "taken for empty: exact_duplicates\nmeasured on no document, so that no rule on it rejects: toxicity.max_sentence\n" in comparison_text(comparison)
+
+
 def test_a_crawl_and_a_sample_confine_what_is_looked_at(lake):
     assert compare(LakeColumns(lake, crawl="c2"), LOOSE, STRICT).records == 1
     samples = [compare(LakeColumns(lake, sample=share), LOOSE, STRICT).records for share in (0.1, 0.5, 0.7, 1.0)]
@@ -142,7 +152,7 @@ def test_the_command_prints_tables_or_json_or_limits_to_paste(lake, tmp_path):
     printed = CliRunner().invoke(app, ["what-if", str(policy), "--lake", lake], standalone_mode=False)
     lines = printed.stdout.splitlines()
     assert printed.stderr == "the policy of the lake is read without thresholds\n"
-    assert lines[1] == "records 8; with text 6"
+    assert lines[2] == "records 8; with text 6"
     assert "documents           5       2      -3 (-60.0 %)" in lines
     assert ["language.en", "2", "2", "4", "380"] in [line.split() for line in lines]
     answer = CliRunner().invoke(app, ["what-if", str(policy), "keep_all", "--lake", lake, "--json"], standalone_mode=False)

@@ -12,6 +12,7 @@ from schemas.configuration import config_json
 from schemas.contract import Table
 from schemas.corpus import CORPUS
 from schemas.decisions import DECISIONS
+from schemas.decontamination import DECONTAMINATION
 from schemas.documents import DOCUMENTS
 from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
 from schemas.models import MODELS
@@ -143,6 +144,10 @@ def small_lake(spark, tmp_path_factory) -> str:
         NEAR_DUPLICATES: [{"doc_id": doc_id(3), "crawl": "c1", "representative_id": doc_id(1), "similarity": 0.875, "rule": "greedy"}],
         URL_DUPLICATES: [{"doc_id": doc_id(8), "crawl": "c2", "representative_id": doc_id(1), "page": "river.example/one", "rule": "same page"}],
         CLUSTERS: [{"doc_id": doc_id(n), "crawl": "c1", "cluster_id": doc_id(1), "cluster_size": 2} for n in (1, 3)],
+        DECONTAMINATION: [
+            {"doc_id": doc_id(1), "crawl": "c1", "set_name": "exam", "ngrams": 3, "document_share": 0.1, "items": 2}
+            | {"item_share": 0.25, "item_id": "q7", "rule": "13-grams"}
+        ],
         DECISIONS: [
             decision(1, outcome="kept", bucket="head"),
             decision(2, "gopher_quality.word_count", "fineweb.list_ratio"),

