@@ -5,8 +5,12 @@ from __future__ import annotations
 import gzip
 import random
 import re
-from itertools import accumulate
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+
+import numpy as np
 
 REAL_TEXTS = Path(__file__).resolve().parents[2] / "shared" / "data" / "text"
 SEED = 1
@@ -36,24 +40,15 @@ def planted_documents(characters: int, seed: int) -> list[str]:
     passages of 20 to 200 words, each about five times, so that all sizes have the same share of repeats."""
     draw = random.Random(seed)
     natural = natural_documents()
-    words = " ".join(natural).split()
-    vocabulary = list(dict.fromkeys(words))
-    counts = dict.fromkeys(vocabulary, 0)
-    for word in words:
-        counts[word] += 1
-    cumulated = list(accumulate(counts.values()))
+    stream = words_as_frequent_as_in(natural, seed)
     sentences = [sentence.split() for text in natural for sentence in re.split(r"(?<=[.!?])\s", text)]
-
-    def fresh(count: int) -> list[str]:
-        return draw.choices(vocabulary, cum_weights=cumulated, k=count)
-
     # A planted passage has 110 words of about 5.5 characters on average.
-    stock = [fresh(draw.randrange(20, 201)) for _ in range(characters // (50 * 600) + 1)]
+    stock = [list(islice(stream, draw.randrange(20, 201))) for _ in range(characters // (50 * 600) + 1)]
     documents, size = [], 0
     while size < characters:
         body: list[str] = []
         for _ in range(draw.randrange(1, 8)):
-            body += fresh(draw.randrange(100, 220))
+            body += islice(stream, draw.randrange(100, 220))
             for _ in range(2):
                 body += draw.choice(sentences)[:40] if draw.random() < 0.5 else []
             if draw.random() < 0.18:
@@ -61,6 +56,15 @@ def planted_documents(characters: int, seed: int) -> list[str]:
         documents.append(" ".join(body))
         size += len(documents[-1]) + 1
     return documents
+
+
+def words_as_frequent_as_in(texts: list[str], seed: int) -> Iterator[str]:
+    """Words of the texts drawn independently, without end."""
+    counts = Counter(" ".join(texts).split())
+    names, cumulated = np.array(list(counts), dtype=object), np.cumsum(list(counts.values()))
+    generator = np.random.default_rng(seed)
+    while True:
+        yield from names[np.searchsorted(cumulated, generator.integers(0, cumulated[-1], 1 << 18), side="right")]
 
 
 def _unpacked(name: str) -> str:

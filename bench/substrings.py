@@ -64,7 +64,7 @@ def compare_with_the_oracle(texts: list[str], spans: pa.Table) -> tuple[float, i
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
-    parser.add_argument("megabytes", nargs="?", type=float, default=2.5, help="size of 1x")
+    parser.add_argument("megabytes", nargs="?", type=float, default=5.0, help="size of 1x")
     unit = parser.parse_args().megabytes
     configure_logs()
     spark = start_session(SessionConfig(master="local[2]", driver_memory="3g", shuffle_partitions=8), app_name="bench substrings")
