@@ -42,6 +42,8 @@ bench: .venv/.done  ## documents/s of each stage, tokens/s of reader and trainer
 	$(BIN)/python bench/stages.py
 	$(BIN)/python bench/signals.py
 	$(BIN)/python bench/minhash.py
+	$(BIN)/python bench/near_duplicates.py
+	$(BIN)/python bench/substrings.py
 	$(BIN)/python bench/models.py
 	$(BIN)/python bench/what_if.py
 	$(BIN)/python bench/trainer.py
