@@ -30,6 +30,7 @@ from spark_jobs import (
     tokenize_corpus,
     train_tokenizer,
 )
+from spark_jobs.decide import sources
 from spark_jobs.policy import require_languages, require_models
 from spark_jobs.run_stage import Lake, Run, Stage, run_stage
 from spark_jobs.session import SessionConfig
@@ -122,8 +123,12 @@ def run_pipeline(spark: SparkSession, config: PipelineKeys, *, lake: str, warc: 
 
 
 def require_policy_can_decide(config: PipelineKeys) -> None:
-    """Raises `UsageError` where a rule of the policy waits for a score or a language that no configured model gives."""
+    """Raises `UsageError` where a rule of the policy waits for what no configured model gives, or no enabled stage writes."""
     policy = config.select_corpus.policy
+    written = {stage.writes.name for stage in enabled_stages(config)}
+    for source in sources(policy):
+        if source.table.name not in written:
+            raise UsageError(f"policy {policy.name} looks at the table {source.table.name}, but no stage that is switched on writes it")
     require_models(policy, score_signals.configured_models(config.score_signals))
     require_languages(policy, load_model(config.extract_text.language.model_path()).labels)
 

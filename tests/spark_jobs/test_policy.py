@@ -169,3 +169,12 @@ def test_a_language_that_the_model_does_not_know_is_an_error(keys, name):
     require_languages(Policy.model_validate({"name": "x", "languages": [{"language": "en"}]}), ("en", "de", "fr"))
     with pytest.raises(UsageError, match=f"policy x names language {name}"):
         require_languages(Policy.model_validate({"name": "x"} | keys), ("en", "de", "fr"))
+
+
+def test_a_policy_that_waits_for_a_table_that_no_stage_writes_is_an_error():
+    from spark_jobs.pipeline import PipelineConfig, require_policy_can_decide
+
+    require_policy_can_decide(PipelineConfig())
+    policy = {"name": "clean", "decontamination": {"max_overlap": 0.5}}
+    with pytest.raises(UsageError, match="policy clean looks at the table decontamination, but no stage that is switched on writes it"):
+        require_policy_can_decide(PipelineConfig.model_validate({"select_corpus": {"policy": policy}}))
