@@ -1,8 +1,9 @@
 """Token F1 by type of page and milliseconds a page, for each extractor: `python bench/extraction.py [--every N] [EXTRACTOR...]`.
 
-Both gold sets are read with the project's own reader and decoder, each page once for all extractors. F1 of a page compares the bags of lower-cased words (`\\w+`)
-of text and gold; a table's figure is the mean over pages. Headwater's model was trained on these very pages: its row "held out" has the figures of the cross-validation
-by `bench/train_main_content.py`, in which no page is read by a model that has seen its domain. Compare that row.
+Both gold sets are read with the project's own reader and decoder, each page once for all extractors. F1 of a page compares the bags of lower-cased
+words (runs of letters and digits) of text and gold; a figure of the table is the mean over pages. Headwater's model was trained on these very pages: its
+row "held out" has the figures of the cross-validation by `bench/train_main_content.py`, in which no page is read by a model that has seen its domain.
+Compare that row.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from lxml import etree
 
-MAX_ELEMENTS = 200_000
+MAX_ELEMENTS = 50_000
 """Elements of a page beyond which the rest is not read: a table of a million rows has its first ones."""
 
 _INLINE = (
