@@ -46,9 +46,13 @@ type Row = dict[str, object]
 class Config(configuration.Config):
     """How to make documents from WARC files."""
 
-    extractor: str = Field(default="trafilatura", pattern=r"^(trafilatura(-fast|-precision)?|resiliparse|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$")
-    """`trafilatura`, `trafilatura-fast`, `trafilatura-precision`, `resiliparse` (ten times as fast, less exact), or `package.module:function`, which
-    takes a page's characters and returns its text."""
+    extractor: str = Field(default="headwater", pattern=r"^(headwater(-markdown)?|trafilatura(-fast|-precision)?|resiliparse|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$")
+    """`headwater` (this project's own, chosen on pages of many kinds), `headwater-markdown` (the same with headings, lists, code and tables marked),
+    `trafilatura`, `trafilatura-fast`, `trafilatura-precision`, `resiliparse` (the fastest, less exact), or `package.module:function`, which takes a page's
+    characters and returns its text."""
+    min_words: int = Field(default=0, ge=0)
+    """For slow extractors (trafilatura and one's own): pages with fewer words in all are left to the fastest, because a policy's own minimum of words
+    rejects them whatever is found."""
     max_seconds: float = Field(default=30.0, gt=0, le=3600)
     """Wall-clock time for one page; beyond it the page fails with `timeout`."""
     max_memory_mib: int = Field(default=2048, ge=256)
@@ -170,6 +174,7 @@ def _sandbox(config: Config) -> ExtractionSandbox:
         max_memory_mib=config.max_memory_mib,
         pages_per_child=config.pages_per_child,
         max_resident_mib=config.max_resident_mib,
+        min_words=config.min_words,
     )
     atexit.register(sandbox.stop)
     return sandbox

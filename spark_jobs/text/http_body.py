@@ -19,6 +19,8 @@ _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,12})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _PIECE_BYTES = 1 << 16
 MAX_HEAD_BYTES = 1 << 18
 """Bytes of a head that are read for fields; servers stop at 8 to 64 KiB."""
+MAX_CHUNKS = 200_000
+"""Chunks of a body; servers send thousands of bytes in each, so that a body of the largest size has a tenth."""
 MAX_CODINGS = 5
 """Content codings on top of each other; curl and browsers stop there too."""
 # Its lines may begin with the name of an agent, for which the rest of that line alone is meant.
@@ -107,10 +109,14 @@ def join_chunks(body: bytes) -> tuple[bytes, str | None]:
     """Undo chunked transfer coding.
 
     Returns the data and what was odd: bytes that do not begin with a chunk are returned as they are; where a later chunk is broken, the data before it.
+    Raises `BodyError` (`bad_encoding`) beyond MAX_CHUNKS.
     """
     joined = bytearray()
-    at = 0
+    at = chunks = 0
     while size_line := _CHUNK_SIZE.match(body, at):
+        chunks += 1
+        if chunks > MAX_CHUNKS:
+            raise BodyError("bad_encoding", f"more than {MAX_CHUNKS} chunks")
         size = int(size_line[1], 16)
         if size == 0:
             return bytes(joined), None
