@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from spark_jobs.text.pii_context import Kind
-from spark_jobs.text.pii_patterns import KINDS, Candidate, candidates
+from spark_jobs.text.pii_patterns import KINDS, Candidate, candidates, card_shape
 
 if TYPE_CHECKING:
     from presidio_analyzer import EntityRecognizer
@@ -62,6 +62,7 @@ def _covers(recognizer: EntityRecognizer, value: str) -> bool:
 @cache
 def _recognizers(kind: Kind, regions: tuple[str, ...]) -> tuple[EntityRecognizer, ...]:
     """Presidio's recognisers of a kind; of telephone numbers one for numbers with a `+`, which may be reserved ones, and one for the plans of the regions."""
+    from presidio_analyzer import Pattern
     from presidio_analyzer.predefined_recognizers import CreditCardRecognizer, IbanRecognizer, IpRecognizer, PhoneRecognizer
 
     if kind == "email":
@@ -71,7 +72,10 @@ def _recognizers(kind: Kind, regions: tuple[str, ...]) -> tuple[EntityRecognizer
         return PhoneRecognizer(supported_regions=regions[:1], leniency=0), PhoneRecognizer(supported_regions=regions, leniency=1)
     if kind == "us_ssn":
         return (_ssn_recognizer(),)
-    others = {"credit_card": CreditCardRecognizer, "iban": IbanRecognizer, "ip_address": IpRecognizer}
+    if kind == "credit_card":
+        # Presidio's own shape lacks the range of Mastercard that begins with 2.
+        return (CreditCardRecognizer(patterns=[Pattern("card", card_shape().pattern, 0.3)]),)
+    others = {"iban": IbanRecognizer, "ip_address": IpRecognizer}
     return (others[kind](),)
 
 

@@ -38,19 +38,22 @@ _AGAINST = (
     r"reference|ref|tickets?|case|item|article|product|batch|lot|doi|pmid|oclc|patent|barcode|catalog(?:ue)?|figure|fig|table|pages?|pp|score",
     r"bestellung|bestellnummer|artikelnummer|rechnung|commande|pedido",
     r"versions?|ver|v|releases?|build|firmware|driver|kernel|sdk|update|upgraded?|sections?|sec|chapter|paragraph|clause|oid|rule",
-    r"zip|postcode|coordinates|lat|lon|price|total|population|since|transaction|confirmation|booking|registration|licen[cs]e|permit|docket",
+    r"account|konto|zip|postcode|coordinates|lat|lon|price|total|population|since|transaction|confirmation|booking|registration|licen[cs]e|permit|docket",
     r"company|charity|vat|ein|hrb|siren|siret|abn|acn|nif|cif|cnpj|id",
 )
 
 
 def verdict(kind: Kind, text: str, start: int, reach: int = REACH) -> int:
-    """1 where the nearest telling word before `text[start]` on its line names the kind, -1 where it names something else, 0 where there is none."""
+    """1 where the nearest telling word before `text[start]` in its sentence names the kind, -1 where it names something else, 0 where there is none."""
     # A word that the limit cuts in two is none.
     line = text.rfind("\n", max(0, start - reach - 1), start) + 1
     named = 0
     for telling in _telling_words(kind).finditer(text, max(line, start - reach), start):
-        named = 1 if telling.lastgroup == "named" else -1
+        named = _MEANING[telling.lastgroup or ""]
     return named
+
+
+_MEANING = {"named": 1, "other": -1, "sentence": 0}
 
 
 def named_after(text: str, end: int) -> bool:
@@ -66,4 +69,6 @@ def _named_after() -> re.Pattern[str]:
 @cache
 def _telling_words(kind: Kind) -> re.Pattern[str]:
     # No alternative can be relied on to come before a shorter one, so each is bounded on both sides.
-    return re.compile(rf"(?<![^\W_])(?:(?P<named>{'|'.join(_FOR[kind])})|(?P<other>{'|'.join(_AGAINST)}))(?![^\W\d_])", re.IGNORECASE)
+    words = rf"(?<![^\W_])(?:(?P<named>{'|'.join(_FOR[kind])})|(?P<other>{'|'.join(_AGAINST)}))(?![^\W\d_])"
+    # What one sentence is about says nothing of the numbers of the next.
+    return re.compile(rf"{words}|(?P<sentence>[.!?][\"')]*\s+(?=(?-i:[A-Z])))", re.IGNORECASE)

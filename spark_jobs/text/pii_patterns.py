@@ -85,7 +85,7 @@ def _ipv6(text: str, start: int, end: int) -> Iterator[Candidate]:
 def _numbers(text: str, start: int, end: int) -> Iterator[Candidate]:
     taken: list[Candidate] = []
     # What has a checksum or a fixed form goes before telephone numbers, which can look like anything.
-    for kind, pattern, is_one in ((_CARD, _card, _is_card), (_ADDRESS, _ipv4, _is_address), (_SSN, _ssn, _is_ssn), (_PHONE, _phone, _is_phone)):
+    for kind, pattern, is_one in ((_CARD, card_shape, _is_card), (_ADDRESS, _ipv4, _is_address), (_SSN, _ssn, _is_ssn), (_PHONE, _phone, _is_phone)):
         for match in pattern().finditer(text, max(0, start - 3), end):
             apart = all(match.end() <= other.start or other.end <= match.start() for other in taken)
             if apart and is_one(text, match):
@@ -157,7 +157,7 @@ def _anchors() -> re.Pattern[str]:
     between = r"[ \t.()/\u00a0\u2010-\u2015-]{1,3}"
     return re.compile(
         r"[@0-9](?:"
-        r"(?P<at>(?<=[\w+*-]@)(?=\w))"
+        r"(?P<at>(?<=[^\s@<>(){}\[\],;:\"]@)(?=[^\W_]|[^\x00-\x7f]))"
         r"|(?P<ipv6>(?<![\w:.][23])(?<=[23])[0-9A-Fa-f]{3}:(?:[0-9A-Fa-f]{0,4}:){1,7}(?:[0-9A-Fa-f]{1,4})?)(?![\w:])"
         r"|(?P<iban>(?<=[A-Z]{2}[0-9])(?<![^\W_][A-Z]{2}[0-9])[0-9][ -]?[0-9A-Z]{4}[ -]?[0-9A-Z]{4})"
         rf"|(?P<number>(?<=[0-9])(?<![\w$\u20ac\u00a3][0-9])(?:[0-9]*(?:{between}[0-9]+)+|[0-9]{{6,}})(?![\w%]))"
@@ -176,7 +176,7 @@ def _local_part() -> re.Pattern[str]:
 def _domain() -> re.Pattern[str]:
     # A top-level domain is of one case, so that `example.org` ends before the sentence that a lost space joins to it. File names have none.
     top = r"(?:xn--[a-z0-9-]{2,59}|(?!(?:png|jpe?g|gif|svg|webp|js|css)\b)[a-z]{2,24}(?![a-z0-9_-])|[A-Z]{2,24}(?![A-Za-z0-9_-]))"
-    return re.compile(rf"(?:[^\W_](?:[^\W_]|-){{0,62}}\.)+{top}")
+    return re.compile(rf"(?:[^\W_](?:(?:[^\W_]|-){{0,61}}[^\W_])?\.)+{top}")
 
 
 @cache
@@ -190,7 +190,7 @@ def _iban() -> re.Pattern[str]:
 
 
 @cache
-def _card() -> re.Pattern[str]:
+def card_shape() -> re.Pattern[str]:
     """Numbers of the ranges that card schemes use (ISO/IEC 7812-1; ranges as published by the schemes), in their lengths and groupings."""
     mastercard = "5[1-5][0-9]{2}|222[1-9]|22[3-9][0-9]|2[3-6][0-9]{2}|27[01][0-9]|2720"
     others = "6011|64[4-9][0-9]|65[0-9]{2}|62[0-9]{2}|35(?:2[89]|[3-8][0-9])|50[0-9]{2}"
@@ -230,7 +230,7 @@ def _phone() -> re.Pattern[str]:
         rf"(?<![\w.@#$/=-])(?:"
         rf"(?P<international>\+[ \u00a0]?[1-9](?:{some}[0-9]){{7,14}})"
         rf"|(?P<grouped>(?:1{gap})?(?:{north_american}))"
-        rf"|(?P<national>\(?0[1-9][0-9]{{0,4}}\)?(?:{gap}|/){{1,2}}[0-9]{{2,8}}(?:{gap}?[0-9]{{2,4}}){{1,4}})"
+        rf"|(?P<national>(?<![0-9][ \t])\(?0[1-9][0-9]{{0,4}}\)?(?:{gap}|/){{1,2}}[0-9]{{2,8}}(?:{gap}?[0-9]{{2,4}}){{1,4}})"
         rf"|(?P<bare>\(?[0-9](?:{some}[0-9]){{6,11}})"
         rf")(?![0-9A-Za-z%]|[.,][0-9])"
     )

@@ -114,7 +114,8 @@ def _text(draw: random.Random) -> Labelled:
             before, *after = draw.choice(SENTENCES[kind]).split("{}")
             text += before
             for rest in after:
-                value = VALUES[kind](draw)
+                # Behind an IPv6 address a port would be one more group.
+                value = public_ip(draw) if rest.startswith(":8080") else VALUES[kind](draw)
                 spans.append((len(text), len(text) + len(value), kind))
                 text += value + rest
         text += draw.choice((" ", "\n", "\n\n"))
@@ -122,8 +123,14 @@ def _text(draw: random.Random) -> Labelled:
 
 
 def email(draw: random.Random) -> str:
-    domain = ".".join([*draw.sample(WORDS, draw.randint(1, 2)), draw.choice(("org", "com", "de", "co.uk", "edu", "io", "com.br", "travel"))])
-    return f"{draw.choice(NAMES)}@{draw.choice((domain, domain, domain.upper(), domain.replace('r', 'r-', 1)))}"
+    domain = ".".join(
+        [
+            *draw.choice((("mail",), (), ())),
+            draw.choice(("-".join(draw.sample(WORDS, 2)), draw.choice(WORDS))),
+            draw.choice(("org", "com", "de", "co.uk", "edu", "io", "com.br", "travel")),
+        ]
+    )
+    return f"{draw.choice(NAMES)}@{draw.choice((domain, domain, domain.upper()))}"
 
 
 def phone(draw: random.Random) -> str:
