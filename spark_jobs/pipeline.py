@@ -14,6 +14,7 @@ from schemas.errors import ContractError, NothingToDo, UsageError
 from spark_jobs import (
     assemble_corpus,
     cluster_duplicates,
+    decontaminate,
     deduplicate_exact,
     deduplicate_near,
     deduplicate_substrings,
@@ -46,6 +47,7 @@ STAGES: tuple[Stage, ...] = (
     index_bands.STAGE,
     deduplicate_near.STAGE,
     cluster_duplicates.STAGE,
+    decontaminate.STAGE,
     select_corpus.STAGE,
     redact_pii.STAGE,
     deduplicate_substrings.STAGE,
@@ -129,6 +131,9 @@ def require_policy_can_decide(config: PipelineKeys) -> None:
     for source in sources(policy):
         if source.table.name not in written:
             raise UsageError(f"policy {policy.name} looks at the table {source.table.name}, but no stage that is switched on writes it")
+    unknown = set(policy.decontamination.sets if policy.decontamination else ()) - set(config.decontaminate.sets)
+    if unknown:
+        raise UsageError(f"policy {policy.name} names evaluation sets that decontaminate does not have: {', '.join(sorted(unknown))}")
     require_models(policy, score_signals.configured_models(config.score_signals))
     require_languages(policy, load_model(config.extract_text.language.model_path()).labels)
 
