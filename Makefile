@@ -45,6 +45,7 @@ bench: .venv/.done  ## documents/s of each stage, tokens/s of reader and trainer
 	$(BIN)/python bench/near_duplicates.py
 	$(BIN)/python bench/substrings.py
 	$(BIN)/python bench/models.py
+	$(BIN)/python bench/pii.py
 	$(BIN)/python bench/what_if.py
 	$(BIN)/python bench/trainer.py
 
