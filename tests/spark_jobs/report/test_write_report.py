@@ -49,6 +49,10 @@ def test_records_are_kept_rejected_or_failed(page):
     assert not page.xpath("//*[@id='unbalanced']")
 
 
+def test_the_tokenizer_s_fineness_is_shown_by_language_and_says_what_it_was_measured_on(page):
+    assert table_rows(page, "fertility") == [["en *", "450", "1.25", "4.50"], ["de", "0", "2.50", "3.00"]]
+
+
 def test_the_funnel_loses_each_document_once_in_the_policy_s_order(page):
     assert [row[:3] for row in table_rows(page, "funnel")] == [
         ["records in", "", "8"],
