@@ -8,8 +8,8 @@ from pathlib import Path
 from pydantic import Field
 
 from schemas.configuration import Config
-from spark_jobs.text.classifier import Classifier, ClassifierModel, SentenceClassifier, classifier_files
-from spark_jobs.text.kenlm_model import language_model_files, load_language_model
+from spark_jobs.text.classifier import Classifier, ClassifierModel, SentenceClassifier, classifier_files, require_classifier
+from spark_jobs.text.kenlm_model import language_model_files, load_language_model, require_language_model
 from spark_jobs.text.model_scores import ModelScores
 from spark_jobs.text.sentences import split_sentences
 
@@ -68,6 +68,14 @@ class DocumentScorer:
 def load_scorer(config_json: str) -> DocumentScorer:
     """The scorer of a `ModelsConfig` in JSON, made once in the life of a worker."""
     return DocumentScorer(ModelsConfig.model_validate_json(config_json))
+
+
+def require_models_present(config: ModelsConfig) -> None:
+    """Raises `UsageError` for a model that is not there or has the wrong card; no model is read, so that a run can ask before it begins."""
+    for path in config.perplexity.values():
+        require_language_model(path)
+    for kind, model in config.classifiers().items():
+        require_classifier(model, kind)
 
 
 def model_files(config: ModelsConfig) -> dict[str, str]:
