@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 
 from spark_jobs.text import page_type
 from spark_jobs.text.block_features import block_features, feature_names
-from spark_jobs.text.main_content_blocks import is_article, select_blocks
+from spark_jobs.text.main_content_blocks import is_article, second_opinion, select_blocks
 from spark_jobs.text.page_blocks import PageBlocks, page_blocks, parse_page
 from spark_jobs.text.page_metadata import PageMetadata, page_metadata
 
@@ -47,6 +47,7 @@ class Sample:
     blocks: PageBlocks
     features: npt.NDArray[np.float32]
     types: list[float]
+    article: str | None
     shares: Floats
     words: Floats
 
@@ -81,7 +82,7 @@ def page_facts(gold: GoldPage) -> tuple[PageBlocks, PageMetadata]:
 def sample(gold: GoldPage, blocks: PageBlocks, metadata: PageMetadata, types: list[float]) -> Sample:
     shares, words = content_shares(blocks.texts, gold.content)
     features = block_features(blocks, metadata, types) if blocks.texts else np.zeros((0, len(feature_names())), dtype=np.float32)
-    return Sample(gold, blocks, features, types, shares, words)
+    return Sample(gold, blocks, features, types, second_opinion(gold.page) if is_article(types) else None, shares, words)
 
 
 def content_shares(texts: list[str], content: str) -> tuple[Floats, Floats]:
@@ -149,7 +150,7 @@ def cross_validate(samples: list[Sample], folds: int) -> dict[str, float]:
                 text = ""
                 if one.blocks.texts:
                     likely = model.predict_proba(one.features)[:, 1]
-                    text = "\n".join(one.blocks.texts[place] for place in select_blocks(one.blocks, likely, is_article(one.types)))
+                    text = "\n".join(one.blocks.texts[place] for place in select_blocks(one.blocks, likely, one.article))
                 score = token_f1(text, one.gold.content)
                 scores[one.gold.gold_set].append(score)
                 if one.gold.gold_set == WEB_PAGES:
