@@ -41,6 +41,7 @@ docs: .venv/.done  ## write the reference pages from the contracts and configura
 bench: .venv/.done  ## documents/s of each stage, tokens/s of reader and trainer
 	$(BIN)/python bench/stages.py
 	$(BIN)/python bench/gates.py
+	$(BIN)/python bench/extraction.py
 	$(BIN)/python bench/signals.py
 	$(BIN)/python bench/minhash.py
 	$(BIN)/python bench/near_duplicates.py

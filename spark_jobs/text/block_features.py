@@ -34,7 +34,8 @@ _END = ".!?:;\"'\u201d\u2019\u2026\u3002\uff01\uff1f)"
 
 def block_features(blocks: PageBlocks, metadata: PageMetadata, types: Sequence[float]) -> Floats:
     """Array of (blocks, features) for a page with blocks, `types` its probabilities by type; the order is that of `feature_names()`."""
-    return np.stack(list(_columns(blocks, metadata, types).values()), axis=1).astype(np.float32)
+    # Column by column in memory, as the trees read them.
+    return np.stack(list(_columns(blocks, metadata, types).values()), dtype=np.float32, casting="unsafe").T
 
 
 def feature_names() -> list[str]:
