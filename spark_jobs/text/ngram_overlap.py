@@ -166,4 +166,5 @@ def _places(index: NgramIndex, runs: Hashes) -> Integers:
     if not len(index.hashes) or not len(runs):
         return np.empty(0, dtype=np.int64)
     places = np.minimum(np.searchsorted(index.hashes, runs), len(index.hashes) - 1)
-    return places[index.hashes[places] == runs].astype(np.int64)
+    found: Integers = places[index.hashes[places] == runs].astype(np.int64)
+    return found
