@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from datatrove.data import Document
-from datatrove.pipeline.filters import C4QualityFilter, FineWebQualityFilter, GopherQualityFilter, GopherRepetitionFilter
+from datatrove.pipeline.filters import C4ParagraphFilter, C4QualityFilter, FineWebQualityFilter, GopherQualityFilter, GopherRepetitionFilter
 from datatrove.pipeline.filters.base_filter import BaseFilter
 
 WARM_UP = 30
@@ -39,6 +39,8 @@ NO_REPETITION_RULE = {
 }
 NO_FINEWEB_RULE = {"line_punct_thr": 0, "short_line_thr": 1, "char_duplicates_ratio": 1, "new_line_ratio": float("inf")}
 NO_PAGE_RULE = {"filter_lorem_ipsum": False, "filter_curly_bracket": False, "min_num_sentences": -1}
+EMPTY = "empty"
+"""datatrove's reason where a text, or what is left of it, has no lines at all; such a text breaks no rule."""
 
 
 def single_rules() -> dict[str, BaseFilter]:
@@ -74,6 +76,7 @@ def single_rules() -> dict[str, BaseFilter]:
         | {name: FineWebQualityFilter(**NO_FINEWEB_RULE | rule) for name, rule in fineweb.items()}
         | {f"{name}, any line": C4QualityFilter(filter_no_terminal_punct=False, **NO_PAGE_RULE | rule) for name, rule in c4.items()}
         | {f"{name}, punctuated lines": C4QualityFilter(**NO_PAGE_RULE | rule) for name, rule in c4.items()}
+        | {"third_longest_line": C4ParagraphFilter()}
     )
 
 
@@ -88,9 +91,10 @@ def first_reason(filters: list[BaseFilter], text: str) -> str | None:
 
 
 def rejects(rule: BaseFilter, text: str) -> bool | None:
-    """What one rule decides; None for a text on which it raises, for it never runs there: a rule before it has rejected the text."""
+    """What one rule decides; None where it never runs, since a text without words or lines is rejected before."""
     try:
-        return first_reason([rule], text) is not None
+        reason = first_reason([rule], text)
+        return None if reason == EMPTY else reason is not None
     except ZeroDivisionError:
         return None
 
@@ -105,9 +109,9 @@ def main() -> None:
         first_reason(chain, text)
     with Path(out_path).open("w", encoding="utf-8") as out:
         for text in texts:
-            started = time.perf_counter()
+            started = time.process_time()
             reason = first_reason(chain, text)
-            seconds = time.perf_counter() - started
+            seconds = time.process_time() - started
             row = {"rules": {name: rejects(rule, text) for name, rule in rules.items()}, "chain": reason, "seconds": seconds}
             out.write(json.dumps(row) + "\n")
 

@@ -22,12 +22,12 @@ WARM_UP = 50
 REPEATS = 5
 
 
-def page_texts(warc: Path) -> list[str]:
-    """Main content of each response, by resiliparse; pages without any left out."""
+def page_texts(warc: Path, *, keep_empty: bool = False) -> list[str]:
+    """Main content of each response, by resiliparse; pages without any are left out unless `keep_empty`."""
     with warc.open("rb") as file:
         bodies = [record.reader.read() for record in ArchiveIterator(file, record_types=WarcRecordType.response)]
     texts = (extract_plain_text(bytes_to_str(body, detect_encoding(body)), main_content=True) for body in bodies)
-    return [text for text in texts if text]
+    return [text for text in texts if text or keep_empty]
 
 
 def milliseconds(work: Callable[[str], object], texts: list[str]) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from schemas.contract import Check, Column
 from schemas.signals import signals_table
 from spark_jobs.signals.basic import BASIC
-from spark_jobs.signals.c4 import C4
+from spark_jobs.signals.c4 import BAD_WORDS, C4
 from spark_jobs.signals.classifiers import CLASSIFIERS
 from spark_jobs.signals.curator import CURATOR
 from spark_jobs.signals.dolma import DOLMA
@@ -38,7 +38,7 @@ TEXT_SIGNALS: tuple[Signal, ...] = (
 )
 """Counted on the text alone; never null."""
 
-MODEL_SIGNALS: tuple[Signal, ...] = (*PERPLEXITY, *CLASSIFIERS)
+MODEL_SIGNALS: tuple[Signal, ...] = (*PERPLEXITY, *CLASSIFIERS, BAD_WORDS)
 """What a model says; null where it is not given."""
 
 SIGNALS = (*TEXT_SIGNALS, *MODEL_SIGNALS)

@@ -152,6 +152,17 @@ THIRD_LONGEST_LINE = Signal(
     examples=(("", 0), ("one\nthree", 0), ("one\n\nthree\ntwelve", 3)),
 )
 
+BAD_WORDS = Signal(
+    family=_FAMILY,
+    name="bad_words",
+    type="long",
+    description="different words of the list of bad words for the language",
+    source=_SOURCE,
+    measure=lambda count: count,
+    default=Limits(max=0),
+    model="bad_words",
+)
+
 C4 = (
     LOREM_IPSUM_LINES,
     CURLY_BRACKET_LINES,

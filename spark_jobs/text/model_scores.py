@@ -32,6 +32,8 @@ class ModelScores:
     toxicity: SentenceScores | None = None
     nsfw: SentenceScores | None = None
     topic: Topic | None = None
+    bad_words: int | None = None
+    """Different words of the list for the language; a list, but by path as models are."""
 
 
 NO_SCORES = ModelScores()
