@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import HeadwaterError, UsageError
+from spark_jobs import score_signals
 from spark_jobs.text.classifier import Classifier, ClassifierCard, ClassifierModel, SentenceClassifier
 from spark_jobs.text.document_scorer import DocumentScorer, ModelsConfig, model_files
 from spark_jobs.text.fasttext_model import FastTextConfig, FastTextModel, bundled_language_model, train
@@ -230,6 +231,12 @@ def test_a_classifier_of_another_kind_or_label_is_refused(toxicity_model, tmp_pa
         with pytest.raises(UsageError, match=message):
             model_files(config)
     assert list(model_files(ModelsConfig(quality={"path": bare, "label": "positive"}))) == [str(bare)]
+
+
+def test_a_pipeline_that_names_a_missing_model_is_refused_when_it_is_read(tmp_path):
+    for models in ({"quality": str(tmp_path / "nothing.bin")}, {"perplexity": {"en": tmp_path / "nothing.bin"}}):
+        with pytest.raises(UsageError, match=r"nothing\.bin: no such"):
+            score_signals.Config.model_validate({"models": models})
 
 
 def test_texts_that_do_not_suffice_are_counted(tmp_path):
