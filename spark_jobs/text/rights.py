@@ -158,14 +158,14 @@ def _statements(lower: bytes, link_header: str, metas: list[tuple[bytes, str]]) 
     for name, content in metas:
         if name in _LICENCE_METADATA and (found := _LICENCE_URL.search(content.lower().encode())):
             yield *_named(found), "metadata"
-    end_of_page = _end_of_page(lower)
-    at = -1
+    at = lower.find(b"creativecommons.org")
+    end_of_page = _end_of_page(lower) if at >= 0 else 0
     for _ in range(MAX_MENTIONS):
-        at = lower.find(b"creativecommons.org", at + 1)
         if at < 0:
             return
         if found := _LICENCE_URL.match(lower, at):
             yield *_named(found), _place(lower, at, end_of_page)
+        at = lower.find(b"creativecommons.org", at + 1)
 
 
 def _place(lower: bytes, at: int, end_of_page: int) -> str:
