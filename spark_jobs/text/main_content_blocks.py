@@ -20,7 +20,7 @@ from spark_jobs.text.page_type import PAGE_TYPES, likeliest_type, type_probabili
 
 MIN_WORDS_SHARE = 0.6
 """Share of an article's likely content that the element around it holds; on the pages of known content, 0.55 to 0.75 are alike."""
-ALONE_FACTOR = 0.6
+ALONE_FACTOR = 0.7
 """What the likelihood of a block is multiplied by that resiliparse does not find in an article; chosen in cross-validation, 0.7 to 0.5 are alike."""
 SURE = 0.9
 """Likelihood from which a block outside that element stays."""
