@@ -54,7 +54,7 @@ class Sample:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--folds", type=int, default=3, help="folds of the cross-validation")
+    parser.add_argument("--folds", type=int, default=4, help="folds of the cross-validation")
     parser.add_argument("--write", action="store_true", help="then train on all pages and write the models")
     arguments = parser.parse_args()
     pages = gold_pages()
