@@ -80,8 +80,9 @@ def test_values_do_not_depend_on_which_signal_asked_first(text):
 
 
 def test_signals_of_models_are_what_the_models_say():
-    scores = ModelScores(perplexity=250.0, quality=0.5, toxicity=SentenceScores(0.75, 0.25), nsfw=SentenceScores(0.0, 0.0), topic=Topic("law", 0.875))
-    assert measure("", scores)[len(TEXT_SIGNALS) :] == (250.0, 0.5, 0.75, 0.25, 0.0, 0.0, 0.875, "law")
+    sentences = {"toxicity": SentenceScores(0.75, 0.25), "nsfw": SentenceScores(0.0, 0.0)}
+    scores = ModelScores(perplexity=250.0, quality=0.5, **sentences, topic=Topic("law", 0.875), bad_words=3)
+    assert measure("", scores)[len(TEXT_SIGNALS) :] == (250.0, 0.5, 0.75, 0.25, 0.0, 0.0, 0.875, 3, "law")
     assert all(signal.model in ModelScores.__dataclass_fields__ for signal in MODEL_SIGNALS)
 
 
