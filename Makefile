@@ -43,6 +43,7 @@ bench: .venv/.done  ## documents/s of each stage, tokens/s of reader and trainer
 	$(BIN)/python bench/gates.py
 	$(BIN)/python bench/extraction.py
 	$(BIN)/python bench/signals.py
+	$(BIN)/python bench/conformance.py
 	$(BIN)/python bench/minhash.py
 	$(BIN)/python bench/near_duplicates.py
 	$(BIN)/python bench/substrings.py
