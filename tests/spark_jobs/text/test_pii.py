@@ -49,7 +49,8 @@ def ner_model(tmp_path_factory):
     spacy.util.fix_random_seed(1)
     optimizer = language.initialize(lambda: examples)
     for _ in range(12):
-        language.update(examples, sgd=optimizer, drop=0.1)
+        for batch in spacy.util.minibatch(examples, 8):
+            language.update(batch, sgd=optimizer, drop=0.1)
     path = tmp_path_factory.mktemp("models") / "names"
     language.to_disk(path)
     return path
@@ -90,7 +91,7 @@ def test_equal_values_have_equal_placeholders(detector):
 
 def test_names_and_addresses_are_those_of_the_model(ner_model):
     finder = NameFinder(ner_model, {"PERSON": "person", "ADDRESS": "address"})
-    text = "\n" * (LONGEST_PART + 9) + "Ben Stone lives at 7 Harbour Road now."
+    text = "\n" * LONGEST_PART + "Ben Stone lives at 7 Harbour Road now."
     found = finder.find(text)
     assert [(item.kind, text[item.start : item.end]) for item in found] == [("person", "Ben Stone"), ("address", "7 Harbour Road")]
     assert {item.kind for item in NameFinder(ner_model, {"PERSON": "person"}).find(text)} == {"person"}
