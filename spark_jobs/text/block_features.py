@@ -16,7 +16,7 @@ from spark_jobs.text.page_blocks import ELEMENT_GROUPS, GROUPS, PageBlocks, tag_
 from spark_jobs.text.page_metadata import PageMetadata
 from spark_jobs.text.page_type import PAGE_TYPES
 
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 ANCESTORS = 4
@@ -32,7 +32,7 @@ _WORD = re.compile(r"\w+")
 _END = ".!?:;\"'\u201d\u2019\u2026\u3002\uff01\uff1f)"
 
 
-def block_features(blocks: PageBlocks, metadata: PageMetadata, types: Sequence[float]) -> Floats:
+def block_features(blocks: PageBlocks, metadata: PageMetadata, types: Sequence[float]) -> npt.NDArray[np.float32]:
     """Array of (blocks, features) for a page with blocks, `types` its probabilities by type; the order is that of `feature_names()`."""
     # Column by column in memory, as the trees read them.
     return np.stack(list(_columns(blocks, metadata, types).values()), dtype=np.float32, casting="unsafe").T
@@ -197,7 +197,7 @@ def _page(blocks: PageBlocks, words: Ints, linked: Floats, types: Sequence[float
         level.append(last_level)
     paragraphs = np.array([tag == "p" for tag in tags])
     largest = int(np.argmax(np.where(linked < 0.5, words, 0)))
-    whole = {
+    whole: dict[str, float] = {
         "page_words": np.log1p(total),
         "page_blocks": np.log1p(count),
         "page_linked": float((words * linked).sum()) / total,

@@ -105,9 +105,10 @@ def parse_page(page: str) -> etree._Element | None:
     # NULs end libxml2's reading; surrogates cannot be encoded.
     parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, huge_tree=True, recover=True)
     try:
-        return etree.fromstring(page.replace("\0", "").encode("utf-8", "replace"), parser)
+        root: etree._Element | None = etree.fromstring(page.replace("\0", "").encode("utf-8", "replace"), parser)
     except (etree.ParserError, etree.XMLSyntaxError):
         return None
+    return root
 
 
 def page_blocks(root: etree._Element, max_elements: int = MAX_ELEMENTS, code_marks: bool = False) -> PageBlocks:

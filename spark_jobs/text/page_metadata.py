@@ -158,7 +158,7 @@ def _linked_data(page: str) -> Iterator[Mapping[str, object]]:
         for thing in data if isinstance(data, list) else [data]:
             if isinstance(thing, dict):
                 graph = thing.get("@graph")
-                yield from (part for part in graph if isinstance(part, dict)) if isinstance(graph, list) else [thing]
+                yield from (part for part in (graph if isinstance(graph, list) else [thing]) if isinstance(part, dict))
 
 
 def _types(thing: Mapping[str, object]) -> list[str]:
