@@ -88,11 +88,11 @@ def _place(blocks: PageBlocks, words: Ints, linked: Floats, stops: Ints) -> dict
     names, tag_masks, paths, depths = list(blocks.names), [tag_bits(tag) for tag in tags], [0] * elements, [0] * elements
     known: dict[tuple[int, str], int] = {}
     for element in range(1, elements):
-        parent = parents[element]
-        names[element] |= names[parent]
-        tag_masks[element] |= tag_masks[parent]
-        depths[element] = depths[parent] + 1
-        paths[element] = known.setdefault((paths[parent], blocks.shapes[element]), len(known) + 1)
+        above = parents[element]
+        names[element] |= names[above]
+        tag_masks[element] |= tag_masks[above]
+        depths[element] = depths[above] + 1
+        paths[element] = known.setdefault((paths[above], blocks.shapes[element]), len(known) + 1)
     element_words = sums[:, 0]
     own_names, parent = np.array(blocks.names), np.array(parents)
     near_names = own_names | own_names[parent]
@@ -224,9 +224,9 @@ def _page(blocks: PageBlocks, words: Ints, linked: Floats, types: Sequence[float
     return found
 
 
-def element_sums(blocks: PageBlocks, values: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+def element_sums(blocks: PageBlocks, values: npt.NDArray[np.number]) -> npt.NDArray[np.float64]:
     """(elements,): the sum of `values` (blocks,) over the blocks inside each element."""
-    own = np.bincount(blocks.inside, values, minlength=len(blocks.parents))
+    own = np.bincount(blocks.inside, values.astype(np.float64), minlength=len(blocks.parents))
     running = np.concatenate([[0.0], np.cumsum(own)])
     sums: npt.NDArray[np.float64] = running[blocks.ends] - running[:-1]
     return sums

@@ -71,10 +71,10 @@ def declared_in_page(body: bytes) -> str | None:
     labels = [label for meta in _META.finditer(head) if (label := _declared_by(dict(reversed(_attributes(meta[1])))))]
     if not labels and (xml := _XML_ENCODING.match(head)):
         labels = [xml[1]]
-    label = labels[0].decode("ascii", "replace").strip().lower() if labels else None
-    if label is None:
+    if not labels:
         return None
-    return "utf-8" if label.startswith("utf-16") else "windows-1252" if label == "x-user-defined" else label
+    name = labels[0].decode("ascii", "replace").strip().lower()
+    return "utf-8" if name.startswith("utf-16") else "windows-1252" if name == "x-user-defined" else name
 
 
 def _declared_by(attributes: dict[bytes, bytes]) -> bytes | None:

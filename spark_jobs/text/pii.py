@@ -55,7 +55,7 @@ class PiiDetector:
 
 def _covers(recognizer: EntityRecognizer, value: str) -> bool:
     """Whether the recogniser finds the value from its beginning, and at least most of it."""
-    found = recognizer.analyze(value, recognizer.supported_entities, None)
+    found = recognizer.analyze(value, recognizer.supported_entities, None)  # type: ignore[arg-type]
     return any(result.start == 0 and 2 * result.end > len(value) for result in found)
 
 
@@ -90,7 +90,7 @@ def _email_recognizer() -> EntityRecognizer:
         """Whether the domain has a public suffix, asked offline."""
 
         def validate_result(self, pattern_text: str) -> bool:
-            return suffixes(pattern_text.rpartition("@")[2]).fqdn != ""
+            return bool(suffixes(pattern_text.rpartition("@")[2]).fqdn)
 
     return OfflineEmailRecognizer()
 

@@ -109,7 +109,7 @@ def test_a_faulty_policy_names_the_key(tmp_path, text, message):
 
 
 def test_an_unknown_policy_names_the_bundled_ones():
-    with pytest.raises(UsageError, match="policy nowhere: neither a file nor a bundled policy; bundled are .*english_web"):
+    with pytest.raises(UsageError, match=r"policy nowhere: neither a file nor a bundled policy; bundled are .*english_web"):
         load_config(Config, None, ("policy=nowhere",))
 
 
