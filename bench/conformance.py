@@ -19,9 +19,9 @@ from peer_environment import REPOSITORY, datatrove_python
 from signals import page_texts
 
 from spark_jobs.signals import SIGNALS, TEXT_SIGNALS, Value, measure
-from spark_jobs.text.spacy_words import split_words_by_spacy
-from spark_jobs.text.text_view import TextView
-from spark_jobs.text.words import split_words
+from spark_jobs.text.measures.spacy_words import split_words_by_spacy
+from spark_jobs.text.measures.text_view import TextView
+from spark_jobs.text.measures.words import split_words
 
 REAL_PAGES = sorted((REPOSITORY.parent / "shared" / "data" / "warc").glob("web-pages-*.warc.gz"))
 RESULTS = REPOSITORY / "bench" / "results" / "conformance.json"

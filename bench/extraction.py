@@ -16,8 +16,8 @@ from importlib.resources import files
 
 from gold_pages import ARTICLES, SHARED_DATA, WEB_PAGES, GoldPage, gold_pages, token_f1
 
-from spark_jobs.text.main_content import load_extractor
-from spark_jobs.text.page_type import PAGE_TYPES
+from spark_jobs.text.pages.main_content import load_extractor
+from spark_jobs.text.pages.page_type import PAGE_TYPES
 
 EXTRACTORS = ("trafilatura", "trafilatura-fast", "trafilatura-precision", "resiliparse", "headwater")
 COLUMNS = (WEB_PAGES, *PAGE_TYPES[:-1], ARTICLES)

@@ -14,15 +14,15 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from spark_jobs.text.html import decode_html
-from spark_jobs.text.main_content import load_extractor
-from spark_jobs.text.page_gate import Offer, offer
-from spark_jobs.text.rights import page_rights
-from spark_jobs.text.safety_gate import Config as SafetyConfig
-from spark_jobs.text.safety_gate import SafetyGate
-from spark_jobs.text.url_gate import Config as UrlConfig
-from spark_jobs.text.url_gate import UrlGate
-from spark_jobs.text.warc import read_records
+from spark_jobs.text.archives.warc import read_records
+from spark_jobs.text.gates.safety_gate import Config as SafetyConfig
+from spark_jobs.text.gates.safety_gate import SafetyGate
+from spark_jobs.text.gates.url_gate import Config as UrlConfig
+from spark_jobs.text.gates.url_gate import UrlGate
+from spark_jobs.text.pages.html import decode_html
+from spark_jobs.text.pages.main_content import load_extractor
+from spark_jobs.text.pages.page_gate import Offer, offer
+from spark_jobs.text.pages.rights import page_rights
 
 REAL_PAGES = Path(__file__).resolve().parents[2] / "shared" / "data" / "warc" / "web-pages-00.warc.gz"
 DOMAINS, DIGESTS, KEYWORDS = 1_000_000, 1_000_000, 5_000

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spark_jobs.read_warc import Config
-from spark_jobs.text.html import decode_html
-from spark_jobs.text.page_gate import offer
-from spark_jobs.text.urls import host_of, registered_domain
-from spark_jobs.text.warc import read_records
+from spark_jobs.text.archives.warc import read_records
+from spark_jobs.text.gates.urls import host_of, registered_domain
+from spark_jobs.text.pages.html import decode_html
+from spark_jobs.text.pages.page_gate import offer
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 WEB_PAGES, ARTICLES = "web-pages", "article-extraction-benchmark"

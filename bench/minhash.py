@@ -23,8 +23,8 @@ from datasketch import MinHash
 from peer_environment import datatrove_python
 from planted_texts import REAL_TEXTS, pages
 
-from spark_jobs.text.minhash import signature
-from spark_jobs.text.shingles import comparable_words, shingle_hashes
+from spark_jobs.text.duplicates.minhash import signature
+from spark_jobs.text.duplicates.shingles import comparable_words, shingle_hashes
 
 DOCUMENTS = 200
 HASHES = 112

@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from spark_jobs.text.classifier import Classifier, ClassifierModel
-from spark_jobs.text.fasttext_model import bundled_language_model
-from spark_jobs.text.kenlm_model import LanguageModel
-from spark_jobs.text.sentences import split_sentences
-from spark_jobs.text.training_texts import in_holdout, read_documents
+from spark_jobs.text.measures.sentences import split_sentences
+from spark_jobs.text.models.classifier import Classifier, ClassifierModel
+from spark_jobs.text.models.fasttext_model import bundled_language_model
+from spark_jobs.text.models.kenlm_model import LanguageModel
+from spark_jobs.text.models.training_texts import in_holdout, read_documents
 from spark_jobs.train_classifier import ClassifierConfig, train_classifier
 from spark_jobs.train_language_id import LanguageIdConfig, evaluate_language_id, train_language_id
 from spark_jobs.train_language_model import LanguageModelConfig, train_language_model

@@ -18,7 +18,7 @@ from schemas.logs import configure_logs
 from spark_jobs import deduplicate_near, index_bands, minhash_signatures
 from spark_jobs.recall import expected_recall
 from spark_jobs.session import SessionConfig, start_session
-from spark_jobs.text.shingles import comparable_words
+from spark_jobs.text.duplicates.shingles import comparable_words
 
 WORDS = 300
 PAIRS = 1500

@@ -18,8 +18,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from spark_jobs.text.pii import DEFAULT_REGIONS, PiiDetector  # noqa: E402
-from spark_jobs.text.pii_patterns import KINDS, candidates  # noqa: E402
+from spark_jobs.text.privacy.pii import DEFAULT_REGIONS, PiiDetector  # noqa: E402
+from spark_jobs.text.privacy.pii_patterns import KINDS, candidates  # noqa: E402
 from tests.spark_jobs.text.labelled_pii import Labelled, labelled_texts  # noqa: E402
 
 GOLD = REPOSITORY.parent / "shared" / "data" / "gold" / "web-pages.jsonl.gz"

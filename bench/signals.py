@@ -15,7 +15,7 @@ from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 
 from spark_jobs.signals import TEXT_SIGNALS, measure
-from spark_jobs.text.text_view import TextView
+from spark_jobs.text.measures.text_view import TextView
 
 REAL_PAGES = Path(__file__).resolve().parents[2] / "shared" / "data" / "warc" / "web-pages-00.warc.gz"
 WARM_UP = 50

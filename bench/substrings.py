@@ -17,7 +17,7 @@ from suffix_array import repeated_tokens
 from schemas.logs import configure_logs
 from spark_jobs.deduplicate_substrings import Config, transform
 from spark_jobs.session import SessionConfig, start_session
-from spark_jobs.text.anchors import find_tokens
+from spark_jobs.text.duplicates.anchors import find_tokens
 
 TOKENS = 50
 ORACLE_CHARACTERS = 10_000_000

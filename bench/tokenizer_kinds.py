@@ -23,11 +23,11 @@ os.environ["RAYON_NUM_THREADS"] = "1"
 from sentencepiece import SentencePieceProcessor
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from spark_jobs.text.byte_level_bpe import train_byte_level_bpe
-from spark_jobs.text.fertility import Fertility, fertility
-from spark_jobs.text.language_sample import sample_shares
-from spark_jobs.text.sentencepiece_model import as_tokenizer, train_sentencepiece
-from spark_jobs.text.token_ids import END_OF_DOCUMENT, PADDING
+from spark_jobs.text.tokenization.byte_level_bpe import train_byte_level_bpe
+from spark_jobs.text.tokenization.fertility import Fertility, fertility
+from spark_jobs.text.tokenization.language_sample import sample_shares
+from spark_jobs.text.tokenization.sentencepiece_model import as_tokenizer, train_sentencepiece
+from spark_jobs.text.tokenization.token_ids import END_OF_DOCUMENT, PADDING
 
 MANY_LANGUAGES = Path(__file__).resolve().parents[2] / "shared" / "data" / "text" / "tatoeba.tsv.gz"
 SPECIAL_TOKENS = (END_OF_DOCUMENT, PADDING)

@@ -20,11 +20,11 @@ from gold_pages import ARTICLES, WEB_PAGES, GoldPage, gold_pages, token_f1, toke
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from spark_jobs.text import page_type
-from spark_jobs.text.block_features import block_features, feature_names
-from spark_jobs.text.main_content_blocks import is_article, second_opinion, select_blocks
-from spark_jobs.text.page_blocks import PageBlocks, page_blocks, parse_page
-from spark_jobs.text.page_metadata import PageMetadata, page_metadata
+from spark_jobs.text.pages import page_type
+from spark_jobs.text.pages.block_features import block_features, feature_names
+from spark_jobs.text.pages.main_content_blocks import is_article, second_opinion, select_blocks
+from spark_jobs.text.pages.page_blocks import PageBlocks, page_blocks, parse_page
+from spark_jobs.text.pages.page_metadata import PageMetadata, page_metadata
 
 PACKAGE = Path(page_type.__file__).parent
 TYPES = page_type.PAGE_TYPES[:-1]

@@ -51,7 +51,7 @@ DOCUMENTS = Table(
             name="licence_confidence",
             type="double",
             nullable=True,
-            description="how far the statement can be taken for one about the page itself, by where it stands (see `text/rights.py`)",
+            description="how far the statement can be taken for one about the page itself, by where it stands (see `text/pages/rights.py`)",
         ),
         Column(
             name="robots",

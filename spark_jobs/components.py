@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from spark_jobs.text.union_find import smallest_reachable
+from spark_jobs.text.duplicates.union_find import smallest_reachable
 
 
 def bucket_edges(members: DataFrame, node: str) -> DataFrame:

@@ -22,8 +22,8 @@ from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_
 from schemas.errors import ContractError
 from spark_jobs.policy import BucketRule, DecontaminationRule, Policy, RightsRule
 from spark_jobs.signals import SIGNALS_TABLE
-from spark_jobs.text import url_gate
-from spark_jobs.text.url_gate import load_url_gate
+from spark_jobs.text.gates import url_gate
+from spark_jobs.text.gates.url_gate import load_url_gate
 
 type Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 type Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]

@@ -21,9 +21,9 @@ from schemas.decontamination import DECONTAMINATION
 from schemas.documents import DOCUMENTS
 from schemas.errors import UsageError
 from spark_jobs.run_stage import Stage
-from spark_jobs.text.evaluation_sets import Item, read_items, set_digest
-from spark_jobs.text.ngram_overlap import NgramIndex, SetSize, build_index, overlaps
-from spark_jobs.text.shingles import comparable_words
+from spark_jobs.text.duplicates.shingles import comparable_words
+from spark_jobs.text.evaluation.evaluation_sets import Item, read_items, set_digest
+from spark_jobs.text.evaluation.ngram_overlap import NgramIndex, SetSize, build_index, overlaps
 
 log = structlog.get_logger()
 

@@ -5,7 +5,7 @@ A substring is removed exactly where a window of `substring_tokens` tokens occur
 - every token of a window that has occurred before, in a document of higher priority or earlier in its own, is removed;
 - no token is removed that is not in such a window.
 
-`spark_jobs.text.anchors` says why it is enough to compare regions and, where regions differ around an equal anchor, the windows of their first places. Only
+`text/duplicates/anchors.py` says why it is enough to compare regions and, where regions differ around an equal anchor, the windows of their first places. Only
 numbers are shuffled, and the work grows with the text, not with the number of copies of a repeat. Paragraphs and lines are repeated where their words are.
 """
 
@@ -30,9 +30,9 @@ from spark_jobs.priority import with_priority
 from spark_jobs.repeated_places import PLACES, first_places, later_places, merged
 from spark_jobs.run_stage import Stage
 from spark_jobs.signals import SIGNALS_TABLE
-from spark_jobs.text.anchors import anchored_regions, grams_within
-from spark_jobs.text.passages import Unit, passages
-from spark_jobs.text.stretches import Stretches
+from spark_jobs.text.duplicates.anchors import anchored_regions, grams_within
+from spark_jobs.text.duplicates.passages import Unit, passages
+from spark_jobs.text.duplicates.stretches import Stretches
 
 
 class Config(configuration.Config):

@@ -15,7 +15,7 @@ from schemas.duplicates import URL_DUPLICATES
 from spark_jobs.priority import with_priority
 from spark_jobs.run_stage import Stage
 from spark_jobs.signals import SIGNALS_TABLE
-from spark_jobs.text.url_keys import same_page_key
+from spark_jobs.text.gates.url_keys import same_page_key
 
 
 class Config(configuration.Config):

@@ -17,7 +17,7 @@ from schemas.decisions import DECISIONS
 from schemas.documents import DOCUMENTS
 from schemas.spans import LINE_SPANS
 from spark_jobs.run_stage import Stage
-from spark_jobs.text.line_edits import ALL_RULES, line_edits
+from spark_jobs.text.measures.line_edits import ALL_RULES, line_edits
 
 
 class Config(configuration.Config):

@@ -14,7 +14,7 @@ from spark_jobs.report.ledger import selecting_policy
 from spark_jobs.report.samples import allowed, number
 from spark_jobs.report.tables import Tables, open_tables
 from spark_jobs.signals import SIGNALS, Signal
-from spark_jobs.text.urls import host_of
+from spark_jobs.text.gates.urls import host_of
 
 CAPTURES_SHOWN = 5
 NEAR_MATCHES = 5

@@ -1,7 +1,7 @@
 """From WARC files to documents: what each offered record became, with the main text of those that are pages.
 
 One pass in one worker a file: gates that need no body, the gate's lists, extraction, rights, language. Extraction runs in a child process of the worker,
-under a limit of time and memory for each page (see `text/extraction_sandbox.py`). What the safety gate withholds leaves nothing but its address.
+under a limit of time and memory for each page (see `text/pages/extraction_sandbox.py`). What the safety gate withholds leaves nothing but its address.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from schemas.documents import DOCUMENTS
 from schemas.warc_files import WARC_FILES
 from spark_jobs import identify_language, read_warc
 from spark_jobs.run_stage import Stage
-from spark_jobs.text.extraction_sandbox import Extraction, ExtractionSandbox
-from spark_jobs.text.html import clean_text, decode_html
-from spark_jobs.text.page_gate import QUARANTINED, Offer, offer
-from spark_jobs.text.rights import page_rights
-from spark_jobs.text.safety_gate import Config as SafetyGateConfig
-from spark_jobs.text.safety_gate import evidence_json, load_safety_gate, safety_lists
-from spark_jobs.text.url_gate import Config as UrlGateConfig
-from spark_jobs.text.url_gate import load_url_gate, url_lists
-from spark_jobs.text.urls import host_of, registered_domain
-from spark_jobs.text.warc import ArchiveRecord
+from spark_jobs.text.archives.warc import ArchiveRecord
+from spark_jobs.text.gates.safety_gate import Config as SafetyGateConfig
+from spark_jobs.text.gates.safety_gate import evidence_json, load_safety_gate, safety_lists
+from spark_jobs.text.gates.url_gate import Config as UrlGateConfig
+from spark_jobs.text.gates.url_gate import load_url_gate, url_lists
+from spark_jobs.text.gates.urls import host_of, registered_domain
+from spark_jobs.text.pages.extraction_sandbox import Extraction, ExtractionSandbox
+from spark_jobs.text.pages.html import clean_text, decode_html
+from spark_jobs.text.pages.page_gate import QUARANTINED, Offer, offer
+from spark_jobs.text.pages.rights import page_rights
 
 _DDL = ", ".join(f"{column.name} {column.type.replace('long', 'bigint')}" for column in DOCUMENTS.columns)
 _ARROW = pa.schema([column.arrow().with_nullable(True) for column in DOCUMENTS.columns])

@@ -23,9 +23,9 @@ from pydantic import Field
 from schemas.configuration import Config, UsageError
 from spark_jobs.local_site import serve
 from spark_jobs.package_docs import SiteConfig, package_site
-from spark_jobs.text.html import HTML_TYPES
-from spark_jobs.text.http_body import BodyError, decode_body, parse_response
-from spark_jobs.text.warc_writer import payload_digest, record_id, write_record
+from spark_jobs.text.archives.http_body import BodyError, decode_body, parse_response
+from spark_jobs.text.archives.warc_writer import payload_digest, record_id, write_record
+from spark_jobs.text.pages.html import HTML_TYPES
 
 DEMO_HOST = "docs.localhost"
 _MAX_BODY_BYTES = 16 << 20

@@ -23,7 +23,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
-from spark_jobs.text.greedy import Undecided, settle
+from spark_jobs.text.duplicates.greedy import Undecided, settle
 
 
 @dataclass(frozen=True, kw_only=True)

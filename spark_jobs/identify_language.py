@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import Field
 
 from schemas import configuration
-from spark_jobs.text.fasttext_model import bundled_language_model, load_model, model_sha256
+from spark_jobs.text.models.fasttext_model import bundled_language_model, load_model, model_sha256
 
 
 class Config(configuration.Config):

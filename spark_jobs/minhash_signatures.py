@@ -17,8 +17,8 @@ from schemas import configuration
 from schemas.documents import DOCUMENTS
 from schemas.minhash import SIGNATURES
 from spark_jobs.run_stage import Stage
-from spark_jobs.text.minhash import signature
-from spark_jobs.text.shingles import shingle_hashes
+from spark_jobs.text.duplicates.minhash import signature
+from spark_jobs.text.duplicates.shingles import shingle_hashes
 
 
 class Config(configuration.Config):

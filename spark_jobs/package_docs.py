@@ -21,7 +21,7 @@ from docutils.core import publish_parts
 from markdown_it import MarkdownIt
 
 from schemas.configuration import Config
-from spark_jobs.text.docstring_html import docstring_html
+from spark_jobs.text.pages.docstring_html import docstring_html
 
 _TITLE = "Package Documentation"
 _SKIPPED_FOLDERS = frozenset({"test", "tests", "testing", "_vendor", "vendored", "vendor", "__pycache__", "benchmarks", "conftest", "locale"})

@@ -37,7 +37,7 @@ from spark_jobs.decide import sources
 from spark_jobs.policy import require_languages, require_models
 from spark_jobs.run_stage import Lake, Run, Stage, run_stage
 from spark_jobs.session import SessionConfig
-from spark_jobs.text.fasttext_model import load_model
+from spark_jobs.text.models.fasttext_model import load_model
 
 STAGES: tuple[Stage, ...] = (
     extract_text.STAGE,

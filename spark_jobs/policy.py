@@ -18,7 +18,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from schemas.configuration import Config, load_config
 from schemas.errors import UsageError
 from spark_jobs.signals import SIGNALS, Limits, Signal
-from spark_jobs.text.language_codes import short_name
+from spark_jobs.text.models.language_codes import short_name
 
 POLICY_FOLDER = Path(__file__).parent / "policies"
 OWN_FAMILIES = ("extract", "language", "bucket", "rights", "decontamination", "duplicate")

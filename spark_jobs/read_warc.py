@@ -22,7 +22,7 @@ from pyspark.sql import functions as F
 from schemas import configuration
 from schemas.configuration import UsageError
 from schemas.warc_files import WARC_FILES
-from spark_jobs.text.warc import UNREADABLE, ArchiveRecord, parse_date, read_records
+from spark_jobs.text.archives.warc import UNREADABLE, ArchiveRecord, parse_date, read_records
 
 OFFERED = ("response", "revisit", "resource", "conversion", UNREADABLE)
 COUNTED = ("request", "metadata", "warcinfo", "continuation", "dns")

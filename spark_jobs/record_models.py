@@ -11,10 +11,10 @@ from pyspark.sql import SparkSession
 from schemas.configuration import config_json
 from schemas.models import MODELS
 from spark_jobs import delta_io
-from spark_jobs.text.classifier import ClassifierCard
-from spark_jobs.text.kenlm_model import LanguageModelCard
-from spark_jobs.text.language_id_card import LanguageIdCard
-from spark_jobs.text.model_card import ModelCard
+from spark_jobs.text.models.classifier import ClassifierCard
+from spark_jobs.text.models.kenlm_model import LanguageModelCard
+from spark_jobs.text.models.language_id_card import LanguageIdCard
+from spark_jobs.text.models.model_card import ModelCard
 
 
 def record_models(spark: SparkSession, lake: str, models: dict[Path, ModelCard]) -> int:

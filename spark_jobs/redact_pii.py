@@ -19,10 +19,10 @@ from schemas.decisions import DECISIONS
 from schemas.documents import DOCUMENTS
 from schemas.spans import PII_SPANS
 from spark_jobs.run_stage import Stage
-from spark_jobs.text.pii import DEFAULT_REGIONS, Found, PiiDetector, placeholders
-from spark_jobs.text.pii_context import Kind
-from spark_jobs.text.pii_names import NameFinder, model_digest
-from spark_jobs.text.pii_patterns import KINDS
+from spark_jobs.text.privacy.pii import DEFAULT_REGIONS, Found, PiiDetector, placeholders
+from spark_jobs.text.privacy.pii_context import Kind
+from spark_jobs.text.privacy.pii_names import NameFinder, model_digest
+from spark_jobs.text.privacy.pii_patterns import KINDS
 
 
 class Config(configuration.Config):

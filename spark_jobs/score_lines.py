@@ -12,7 +12,7 @@ from schemas import configuration
 from schemas.documents import DOCUMENTS
 from schemas.line_signals import LINE_SIGNALS
 from spark_jobs.run_stage import Stage
-from spark_jobs.text.line_measures import measure_lines
+from spark_jobs.text.measures.line_measures import measure_lines
 
 
 class Config(configuration.Config):

@@ -20,10 +20,10 @@ from schemas import configuration
 from schemas.documents import DOCUMENTS
 from spark_jobs.run_stage import Stage
 from spark_jobs.signals import SIGNALS_TABLE, measure
-from spark_jobs.text.bad_words import bad_word_files, load_bad_words
-from spark_jobs.text.document_scorer import DocumentScorer, ModelsConfig, load_scorer, model_files, require_models_present
-from spark_jobs.text.spacy_words import ANY_LANGUAGE, split_words_by_spacy
-from spark_jobs.text.words import split_words
+from spark_jobs.text.measures.bad_words import bad_word_files, load_bad_words
+from spark_jobs.text.measures.spacy_words import ANY_LANGUAGE, split_words_by_spacy
+from spark_jobs.text.measures.words import split_words
+from spark_jobs.text.models.document_scorer import DocumentScorer, ModelsConfig, load_scorer, model_files, require_models_present
 
 
 class Config(configuration.Config):

@@ -1,4 +1,7 @@
-"""The register of what the safety gate withheld. The gate itself is part of extraction (`text/safety_gate.py`), so that nothing it withholds is written."""
+"""The register of what the safety gate withheld.
+
+The gate itself is part of extraction (`text/gates/safety_gate.py`), so that nothing it withholds is written.
+"""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from spark_jobs.decide import decisions, sources
 from spark_jobs.policy import Policy, resolve_policy
 from spark_jobs.run_stage import Stage
 from spark_jobs.signals import SIGNALS_TABLE
-from spark_jobs.text.entry_lists import list_digests
+from spark_jobs.text.gates.entry_lists import list_digests
 
 READS = (DOCUMENTS, SIGNALS_TABLE, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES, CLUSTERS, DECONTAMINATION)
 

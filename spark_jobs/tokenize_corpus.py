@@ -17,7 +17,7 @@ from schemas import configuration
 from schemas.corpus import CORPUS
 from schemas.tokens import TOKENIZERS, TOKENS
 from spark_jobs.run_stage import Stage
-from spark_jobs.text.token_ids import encode_documents, token_type
+from spark_jobs.text.tokenization.token_ids import encode_documents, token_type
 
 
 class Config(configuration.Config):

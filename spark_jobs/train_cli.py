@@ -12,7 +12,7 @@ from schemas.configuration import load_config
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
-    from spark_jobs.text.model_card import ModelCard
+    from spark_jobs.text.models.model_card import ModelCard
 
 app = typer.Typer(help="Train models that score documents, and measure them on texts kept back.", no_args_is_help=True)
 
@@ -35,7 +35,7 @@ def perplexity(
     settings: Settings = None,
 ) -> int:
     """Train a KenLM 5-gram model; print percentiles of a hold-out to paste into a policy."""
-    from spark_jobs.text.training_texts import find_files
+    from spark_jobs.text.models.training_texts import find_files
     from spark_jobs.train_language_model import LanguageModelConfig, policy_lines, train_language_model
 
     config = load_config(LanguageModelConfig, None, tuple(settings or ()))
@@ -53,8 +53,8 @@ def language_id(
     settings: Settings = None,
 ) -> int:
     """Train a language identification model, and measure it and lid.176 language by language on texts kept back."""
-    from spark_jobs.text.fasttext_model import bundled_language_model
-    from spark_jobs.text.training_texts import find_files
+    from spark_jobs.text.models.fasttext_model import bundled_language_model
+    from spark_jobs.text.models.training_texts import find_files
     from spark_jobs.train_language_id import LanguageIdConfig, card_lines, evaluate_language_id, train_language_id
 
     config = load_config(LanguageIdConfig, None, tuple(settings or ()))
@@ -83,8 +83,8 @@ def classifier(
     settings: Settings = None,
 ) -> int:
     """Train a fastText classifier; print its figures, its calibration and thresholds by share."""
-    from spark_jobs.text.model_card import source_files
-    from spark_jobs.text.training_texts import find_files, read_labelled
+    from spark_jobs.text.models.model_card import source_files
+    from spark_jobs.text.models.training_texts import find_files, read_labelled
     from spark_jobs.train_classifier import KINDS, ClassifierConfig, card_lines, train_classifier, two_classes
 
     if kind not in KINDS:

@@ -22,11 +22,11 @@ from schemas import configuration
 from schemas.corpus import CORPUS
 from schemas.tokens import TOKENIZERS
 from spark_jobs.run_stage import Stage
-from spark_jobs.text.byte_level_bpe import train_byte_level_bpe
-from spark_jobs.text.fertility import fertility
-from spark_jobs.text.language_sample import sample_shares
-from spark_jobs.text.sentencepiece_model import UNKNOWN, as_tokenizer, train_sentencepiece
-from spark_jobs.text.token_ids import END_OF_DOCUMENT, PADDING, tokenizer_fingerprint
+from spark_jobs.text.tokenization.byte_level_bpe import train_byte_level_bpe
+from spark_jobs.text.tokenization.fertility import fertility
+from spark_jobs.text.tokenization.language_sample import sample_shares
+from spark_jobs.text.tokenization.sentencepiece_model import UNKNOWN, as_tokenizer, train_sentencepiece
+from spark_jobs.text.tokenization.token_ids import END_OF_DOCUMENT, PADDING, tokenizer_fingerprint
 
 HASH_RANGE = 1 << 30
 UNDETERMINED = "und"

@@ -13,8 +13,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGES = ("schemas", "spark_jobs", "training")
 SOURCES = sorted(path for package in PACKAGES for path in (REPOSITORY / package).rglob("*.py"))
 ONLY_IMPORTERS = {
-    "fasttext": "spark_jobs/text/fasttext_model.py",
-    "kenlm": "spark_jobs/text/kenlm_model.py",
+    "fasttext": "spark_jobs/text/models/fasttext_model.py",
+    "kenlm": "spark_jobs/text/models/kenlm_model.py",
 }
 LONGEST_FILE = 400
 

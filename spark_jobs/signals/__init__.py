@@ -19,9 +19,9 @@ from spark_jobs.signals.perplexity import PERPLEXITY
 from spark_jobs.signals.pii import PII
 from spark_jobs.signals.refinedweb import REFINEDWEB
 from spark_jobs.signals.signal import Limits, Signal, Value
-from spark_jobs.text.model_scores import NO_SCORES, ModelScores
-from spark_jobs.text.text_view import TextView
-from spark_jobs.text.words import split_words
+from spark_jobs.text.measures.text_view import TextView
+from spark_jobs.text.measures.words import split_words
+from spark_jobs.text.models.model_scores import NO_SCORES, ModelScores
 
 TEXT_SIGNALS: tuple[Signal, ...] = (
     *BASIC,

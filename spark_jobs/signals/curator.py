@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 
 from spark_jobs.signals.signal import Limits, Signal, ratio
-from spark_jobs.text.c4_lines import END_MARKS, POLICY_PHRASES
-from spark_jobs.text.character_classes import ALPHANUMERIC, NUMERIC, PARENTHESIS, SPACE
-from spark_jobs.text.text_view import TextView
+from spark_jobs.text.measures.c4_lines import END_MARKS, POLICY_PHRASES
+from spark_jobs.text.measures.character_classes import ALPHANUMERIC, NUMERIC, PARENTHESIS, SPACE
+from spark_jobs.text.measures.text_view import TextView
 
 _SOURCE = "NeMo Curator, heuristic filters"
 _FAMILY = "curator"

@@ -11,9 +11,9 @@ import numpy as np
 from spark_jobs.signals.gopher_quality import STOP_WORDS
 from spark_jobs.signals.gopher_repetition import DUPLICATE_NGRAM_LIMITS, TOP_NGRAM_LIMITS
 from spark_jobs.signals.signal import Limits, Signal, ratio
-from spark_jobs.text.character_classes import ALPHABETIC, SYMBOL, count_before
-from spark_jobs.text.repetition import repeated_with_first
-from spark_jobs.text.text_view import TextView
+from spark_jobs.text.measures.character_classes import ALPHABETIC, SYMBOL, count_before
+from spark_jobs.text.measures.repetition import repeated_with_first
+from spark_jobs.text.measures.text_view import TextView
 
 _SOURCE = "Dolma v1.5, gopher_v1"
 _FAMILY = "dolma"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from spark_jobs.signals.signal import Limits, Signal, ratio
-from spark_jobs.text.characters import TERMINAL_PUNCTUATION
-from spark_jobs.text.repetition import repeated_items
+from spark_jobs.text.measures.characters import TERMINAL_PUNCTUATION
+from spark_jobs.text.measures.repetition import repeated_items
 
 _SOURCE = "Penedo et al. 2024, section 3.6"
 _FAMILY = "fineweb"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from spark_jobs.signals.gopher_quality import STOP_WORDS
 from spark_jobs.signals.signal import Limits, Signal
-from spark_jobs.text.text_view import TextView
+from spark_jobs.text.measures.text_view import TextView
 
 _TABLE = """
 ar في من على إلى أن هذا التي الذي عن مع كان لا

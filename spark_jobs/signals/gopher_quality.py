@@ -6,7 +6,7 @@ Words are tokens with a character that is no punctuation; the ratios of symbols 
 from __future__ import annotations
 
 from spark_jobs.signals.signal import Limits, Signal, ratio
-from spark_jobs.text.text_view import TextView
+from spark_jobs.text.measures.text_view import TextView
 
 _SOURCE = "Rae et al. 2021, appendix A.1, Quality Filtering"
 _FAMILY = "gopher_quality"

@@ -1,4 +1,4 @@
-"""Personal information, counted by form alone (see `text/pii_patterns.py`): cheap enough for every document, and close to what `redact_pii` takes out.
+"""Personal information, counted by form alone (see `text/privacy/pii_patterns.py`): cheap enough for every document, and close to what `redact_pii` takes out.
 
 Dolma rejects documents with more than five items (Soldaini et al. 2024, arXiv:2402.00159, section 5.4): `{signal: pii.total, max: 5}`. It is no default
 here, because pages of contacts are kept and redacted instead.
@@ -7,7 +7,7 @@ here, because pages of contacts are kept and redacted instead.
 from __future__ import annotations
 
 from spark_jobs.signals.signal import Signal
-from spark_jobs.text.pii_context import Kind
+from spark_jobs.text.privacy.pii_context import Kind
 
 _SOURCE = "Headwater, after Soldaini et al. 2024, section 5.4"
 _EXAMPLE = "Write to ada@example.org or call (212) 555-0142."

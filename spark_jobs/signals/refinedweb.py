@@ -12,9 +12,9 @@ import numpy as np
 
 from spark_jobs.signals.gopher_quality import STOP_WORDS
 from spark_jobs.signals.signal import Limits, Signal, ratio
-from spark_jobs.text.character_classes import ALPHANUMERIC
-from spark_jobs.text.refinedweb_lines import LINE_RULES
-from spark_jobs.text.text_view import TextView
+from spark_jobs.text.measures.character_classes import ALPHANUMERIC
+from spark_jobs.text.measures.refinedweb_lines import LINE_RULES
+from spark_jobs.text.measures.text_view import TextView
 
 _SOURCE = "Penedo et al. 2023, section 3.2, as in DCLM's code"
 _FAMILY = "refinedweb"

@@ -12,8 +12,8 @@ from schemas.errors import UsageError
 from spark_jobs import decontaminate, delta_io
 from spark_jobs.decontaminate import STAGE, Config, find_in_batch, require_canaries
 from spark_jobs.run_stage import Lake, run_stage
-from spark_jobs.text.evaluation_sets import Item
-from spark_jobs.text.ngram_overlap import build_index
+from spark_jobs.text.evaluation.evaluation_sets import Item
+from spark_jobs.text.evaluation.ngram_overlap import build_index
 
 pytestmark = pytest.mark.spark
 

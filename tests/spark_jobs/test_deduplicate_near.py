@@ -15,7 +15,7 @@ from schemas.errors import UsageError
 from schemas.minhash import BAND_INDEX, SIGNATURES
 from spark_jobs import deduplicate_near, index_bands, minhash_signatures
 from spark_jobs.deduplicate_near import Config
-from spark_jobs.text.union_find import smallest_reachable
+from spark_jobs.text.duplicates.union_find import smallest_reachable
 
 pytestmark = pytest.mark.spark
 

@@ -14,9 +14,9 @@ from schemas.minhash import BAND_INDEX, SIGNATURES
 from spark_jobs import cluster_duplicates, deduplicate_exact, deduplicate_near, deduplicate_urls, delta_io, index_bands, minhash_signatures
 from spark_jobs.pipeline import PipelineConfig
 from spark_jobs.signals import SIGNALS_TABLE
-from spark_jobs.text.minhash import signature
-from spark_jobs.text.shingles import shingle_hashes
-from spark_jobs.text.union_find import smallest_reachable
+from spark_jobs.text.duplicates.minhash import signature
+from spark_jobs.text.duplicates.shingles import shingle_hashes
+from spark_jobs.text.duplicates.union_find import smallest_reachable
 
 pytestmark = pytest.mark.spark
 

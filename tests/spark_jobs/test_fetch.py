@@ -10,8 +10,8 @@ from schemas.errors import UsageError
 from spark_jobs.fetch import FetchConfig, crawl, links_of
 from spark_jobs.local_site import serve
 from spark_jobs.package_docs import Resource, SiteConfig, package_site
-from spark_jobs.text.page_gate import offer
-from spark_jobs.text.warc import read_records
+from spark_jobs.text.archives.warc import read_records
+from spark_jobs.text.pages.page_gate import offer
 
 QUICK = FetchConfig(delay_seconds=0.0, files=2)
 

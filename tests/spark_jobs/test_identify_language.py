@@ -9,7 +9,7 @@ import pytest
 
 from schemas.errors import UsageError
 from spark_jobs.identify_language import Config, identify, language_models
-from spark_jobs.text.fasttext_model import bundled_language_model, can_train, load_model
+from spark_jobs.text.models.fasttext_model import bundled_language_model, can_train, load_model
 
 # ISO 639-3 of the samples and the name that the model gives.
 LANGUAGES = {"deu": "de", "eng": "en", "fra": "fr", "hin": "hi", "jpn": "ja", "rus": "ru", "spa": "es", "tur": "tr", "cmn": "zh", "arb": "ar"}

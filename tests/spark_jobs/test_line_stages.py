@@ -11,7 +11,7 @@ from schemas.line_signals import LINE_SIGNALS
 from schemas.spans import LINE_SPANS
 from spark_jobs import delta_io, edit_lines, score_lines, score_signals
 from spark_jobs.signals import measure
-from spark_jobs.text.spacy_words import split_words_by_spacy
+from spark_jobs.text.measures.spacy_words import split_words_by_spacy
 
 pytestmark = pytest.mark.spark
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from spark_jobs.recall import SIMILARITIES, expected_recall, recall_table, steepest_similarity
-from spark_jobs.text.minhash import signature
-from spark_jobs.text.shingles import shingle_hashes
+from spark_jobs.text.duplicates.minhash import signature
+from spark_jobs.text.duplicates.shingles import shingle_hashes
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from schemas.models import MODELS
 from spark_jobs import delta_io
 from spark_jobs.cli import app
 from spark_jobs.record_models import model_row, record_models
-from spark_jobs.text.classifier import ClassifierCard
-from spark_jobs.text.model_card import read_card
+from spark_jobs.text.models.classifier import ClassifierCard
+from spark_jobs.text.models.model_card import read_card
 
 pytestmark = pytest.mark.spark
 

@@ -9,7 +9,7 @@ import pytest
 from spark_jobs import delta_io
 from spark_jobs.score_signals import Config, configured_models, transform, used_models
 from spark_jobs.signals import SIGNALS, SIGNALS_TABLE, measure
-from spark_jobs.text.fasttext_model import FastTextConfig
+from spark_jobs.text.models.fasttext_model import FastTextConfig
 from spark_jobs.train_classifier import ClassifierConfig, train_classifier
 
 pytestmark = pytest.mark.spark

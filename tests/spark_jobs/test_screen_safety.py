@@ -13,7 +13,7 @@ from spark_jobs import extract_text, screen_safety
 from spark_jobs.read_warc import warc_files
 from spark_jobs.report.safety import safety_state
 from spark_jobs.run_stage import Lake, run_stage
-from spark_jobs.text.image_hash import pdq_hash
+from spark_jobs.text.gates.image_hash import pdq_hash
 
 pytestmark = pytest.mark.spark
 

@@ -12,14 +12,14 @@ import pytest
 
 from schemas.errors import HeadwaterError, UsageError
 from spark_jobs import score_signals
-from spark_jobs.text.classifier import Classifier, ClassifierCard, ClassifierModel, SentenceClassifier
-from spark_jobs.text.document_scorer import DocumentScorer, ModelsConfig, model_files
-from spark_jobs.text.fasttext_model import FastTextConfig, FastTextModel, bundled_language_model, train
-from spark_jobs.text.kenlm_model import LanguageModel, LanguageModelCard
-from spark_jobs.text.model_card import read_card
-from spark_jobs.text.model_scores import SentenceScores
-from spark_jobs.text.sentences import split_sentences
-from spark_jobs.text.training_texts import in_holdout, read_documents
+from spark_jobs.text.measures.sentences import split_sentences
+from spark_jobs.text.models.classifier import Classifier, ClassifierCard, ClassifierModel, SentenceClassifier
+from spark_jobs.text.models.document_scorer import DocumentScorer, ModelsConfig, model_files
+from spark_jobs.text.models.fasttext_model import FastTextConfig, FastTextModel, bundled_language_model, train
+from spark_jobs.text.models.kenlm_model import LanguageModel, LanguageModelCard
+from spark_jobs.text.models.model_card import read_card
+from spark_jobs.text.models.model_scores import SentenceScores
+from spark_jobs.text.models.training_texts import in_holdout, read_documents
 from spark_jobs.train_classifier import ClassifierConfig, train_classifier
 from spark_jobs.train_language_id import LanguageIdConfig, evaluate_language_id, train_language_id
 from spark_jobs.train_language_model import LanguageModelConfig, find_tool, policy_lines, train_language_model

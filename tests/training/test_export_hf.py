@@ -17,8 +17,8 @@ TEXTS = [f"The river {name} feeds {n * 37} mills; {string.printable}" for n, nam
 
 def trained(kind: str) -> Tokenizer:
     pytest.importorskip("sentencepiece", reason="sentencepiece is not installed: pip install headwater[spark]")
-    from spark_jobs.text.byte_level_bpe import train_byte_level_bpe
-    from spark_jobs.text.sentencepiece_model import as_tokenizer, train_sentencepiece
+    from spark_jobs.text.tokenization.byte_level_bpe import train_byte_level_bpe
+    from spark_jobs.text.tokenization.sentencepiece_model import as_tokenizer, train_sentencepiece
 
     if kind == "byte-level-bpe":
         return train_byte_level_bpe(TEXTS, 400, split_digits=True, special_tokens=SPECIAL_TOKENS)

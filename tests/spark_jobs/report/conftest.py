@@ -23,10 +23,10 @@ from schemas.tokens import TOKENIZERS, TOKENS
 from spark_jobs import delta_io, select_corpus
 from spark_jobs.record_models import model_row
 from spark_jobs.signals import SIGNALS_TABLE
-from spark_jobs.text.calibration import CalibrationPoint, Confusion, LabelFigures
-from spark_jobs.text.classifier import ClassifierCard, ShareThreshold
-from spark_jobs.text.kenlm_model import LanguageModelCard, Percentile
-from spark_jobs.text.language_id_card import LanguageIdCard
+from spark_jobs.text.models.calibration import CalibrationPoint, Confusion, LabelFigures
+from spark_jobs.text.models.classifier import ClassifierCard, ShareThreshold
+from spark_jobs.text.models.kenlm_model import LanguageModelCard, Percentile
+from spark_jobs.text.models.language_id_card import LanguageIdCard
 
 RIVER = "The river rises in the hills. It runs to the sea, and the people of the valley have always lived with it. " * 4
 HOSTILE_TITLE = "<script>alert('title')</script>"

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from schemas.contract import Table
 from spark_jobs.signals import MODEL_SIGNALS, SIGNALS, SIGNALS_TABLE, TEXT_SIGNALS, Signal, measure
-from spark_jobs.text.model_scores import ModelScores, SentenceScores, Topic
-from spark_jobs.text.text_view import TextView
+from spark_jobs.text.measures.text_view import TextView
+from spark_jobs.text.models.model_scores import ModelScores, SentenceScores, Topic
 
 each_signal = pytest.mark.parametrize("signal", SIGNALS, ids=lambda signal: signal.key)
 each_text_signal = pytest.mark.parametrize("signal", TEXT_SIGNALS, ids=lambda signal: signal.key)

@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from spark_jobs.text.pii_context import Kind
+from spark_jobs.text.privacy.pii_context import Kind
 
 
 class Labelled(NamedTuple):

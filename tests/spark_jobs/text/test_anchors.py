@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.suffix_array import repeated_tokens
-from spark_jobs.text.anchors import anchored_regions, find_tokens, grams_within
+from spark_jobs.text.duplicates.anchors import anchored_regions, find_tokens, grams_within
 
 WORDS = st.sampled_from(["a", "b", "the", "river"])
 TEXTS = st.lists(st.lists(WORDS, max_size=60), max_size=6)

@@ -1,5 +1,5 @@
-from spark_jobs.text.block_markdown import markdown
-from spark_jobs.text.page_blocks import page_blocks, parse_page
+from spark_jobs.text.pages.block_markdown import markdown
+from spark_jobs.text.pages.page_blocks import page_blocks, parse_page
 
 
 def _markdown(page):

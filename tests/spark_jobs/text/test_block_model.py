@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.text.block_features import block_features, feature_names
-from spark_jobs.text.block_model import BlockModel, block_model
-from spark_jobs.text.page_blocks import page_blocks, parse_page
-from spark_jobs.text.page_metadata import PageMetadata
+from spark_jobs.text.pages.block_features import block_features, feature_names
+from spark_jobs.text.pages.block_model import BlockModel, block_model
+from spark_jobs.text.pages.page_blocks import page_blocks, parse_page
+from spark_jobs.text.pages.page_metadata import PageMetadata
 
 ALL = 0xFFFFFFFF
 # Tree 1: a <= 0.5 -> (b <= 2 -> 1.0, else 2.0), else 4.0. Tree 2: b <= 1 -> -1.0, else -3.0.

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from spark_jobs.text.byte_level_bpe import train_byte_level_bpe
-from spark_jobs.text.token_ids import END_OF_DOCUMENT, PADDING, encode_documents
+from spark_jobs.text.tokenization.byte_level_bpe import train_byte_level_bpe
+from spark_jobs.text.tokenization.token_ids import END_OF_DOCUMENT, PADDING, encode_documents
 
 TEXTS = [f"The river {name} carries {n * 37} barrels of water past town {n}, and nobody counts them." for n, name in enumerate(["Aar", "Inn", "Ob", "Po"] * 10)]
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
-from spark_jobs.text.c4_lines import count_sentences, read_c4_lines
+from spark_jobs.text.measures.c4_lines import count_sentences, read_c4_lines
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from spark_jobs.text.calibration import (
+from spark_jobs.text.models.calibration import (
     area_under_curve,
     calibrated,
     calibration_error,

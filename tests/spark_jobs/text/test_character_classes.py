@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from spark_jobs.text.character_classes import ALPHABETIC, ALPHANUMERIC, NUMERIC, SPACE, UPPERCASE, character_flags, count_before, word_bounds
+from spark_jobs.text.measures.character_classes import ALPHABETIC, ALPHANUMERIC, NUMERIC, SPACE, UPPERCASE, character_flags, count_before, word_bounds
 
 METHODS = {ALPHABETIC: str.isalpha, NUMERIC: str.isdigit, UPPERCASE: str.isupper, SPACE: str.isspace, ALPHANUMERIC: str.isalnum}
 

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import html
 
-from spark_jobs.text.docstring_html import docstring_html
+from spark_jobs.text.pages.docstring_html import docstring_html
 
 
 def test_sections_terms_lists_and_code_become_elements():

@@ -10,7 +10,7 @@ import pytest
 from deltalake import write_deltalake
 
 from schemas.errors import UsageError
-from spark_jobs.text.evaluation_sets import Item, read_items, set_digest
+from spark_jobs.text.evaluation.evaluation_sets import Item, read_items, set_digest
 
 ROWS = [{"id": 7, "question": "Why?", "choices": {"text": ["so", "not so"], "label": ["A", "B"]}}, {"question": "How?", "choices": None}]
 

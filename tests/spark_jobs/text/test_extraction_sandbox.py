@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from spark_jobs.text.extraction_sandbox import Extraction, ExtractionSandbox
+from spark_jobs.text.pages.extraction_sandbox import Extraction, ExtractionSandbox
 
 HOSTILE = "hostile_extractors:misbehaving"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.text.greedy import Undecided, settle
+from spark_jobs.text.duplicates.greedy import Undecided, settle
 
 
 def document(position: int, *waits_for: int, outdone: bool = False, compared: bool = True) -> Undecided:

@@ -1,7 +1,7 @@
 import pytest
 
-from spark_jobs.text.html import clean_text, declared_in_page, decode_html, looks_like_html, page_title
-from spark_jobs.text.urls import host_of, registered_domain
+from spark_jobs.text.gates.urls import host_of, registered_domain
+from spark_jobs.text.pages.html import clean_text, declared_in_page, decode_html, looks_like_html, page_title
 
 RUSSIAN = "\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440! " * 20
 JAPANESE = "\u65e5\u672c\u8a9e\u306e\u30da\u30fc\u30b8\u3067\u3059\u3002" * 20

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.text.http_body import BodyError, HttpResponse, decode_body, join_chunks, parse_response
+from spark_jobs.text.archives.http_body import BodyError, HttpResponse, decode_body, join_chunks, parse_response
 
 PAGE = b"<html><body>" + b"The quick brown fox jumps over the lazy dog. " * 200 + b"</body></html>"
 

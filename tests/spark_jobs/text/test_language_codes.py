@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spark_jobs.text.language_codes import short_name, short_names_of_model
+from spark_jobs.text.models.language_codes import short_name, short_names_of_model
 
 
 @pytest.mark.parametrize(

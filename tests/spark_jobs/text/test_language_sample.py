@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.text.language_sample import sample_shares
+from spark_jobs.text.tokenization.language_sample import sample_shares
 
 SIZES = st.dictionaries(st.text("abc", min_size=1, max_size=3), st.integers(0, 10**12), max_size=20)
 

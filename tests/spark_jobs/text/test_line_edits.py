@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.text.line_edits import ALL_RULES, C4_RULES, line_edits
-from spark_jobs.text.line_measures import measure_lines
+from spark_jobs.text.measures.line_edits import ALL_RULES, C4_RULES, line_edits
+from spark_jobs.text.measures.line_measures import measure_lines
+from spark_jobs.text.measures.text_view import TextView
 from spark_jobs.text.span_edits import Span, apply_spans
-from spark_jobs.text.text_view import TextView
 
 PAGE = "\n".join(
     (

@@ -1,8 +1,8 @@
 import pytest
 
-from spark_jobs.text.extraction_sandbox import ExtractionSandbox
-from spark_jobs.text.main_content import MAX_DEPTH, MAX_ELEMENTS, fast_text_first, load_extractor, load_reader, page_size
-from spark_jobs.text.page_type import PAGE_TYPES
+from spark_jobs.text.pages.extraction_sandbox import ExtractionSandbox
+from spark_jobs.text.pages.main_content import MAX_DEPTH, MAX_ELEMENTS, fast_text_first, load_extractor, load_reader, page_size
+from spark_jobs.text.pages.page_type import PAGE_TYPES
 
 SENTENCES = [f"This is paragraph {i} of an article about rivers, their sources and the mills along their banks." for i in range(8)]
 ARTICLE = f"""<html><head><title>Rivers | Example</title>

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.text.main_content_blocks import most_likely_content, select_blocks
-from spark_jobs.text.page_blocks import page_blocks, parse_page
+from spark_jobs.text.pages.main_content_blocks import most_likely_content, select_blocks
+from spark_jobs.text.pages.page_blocks import page_blocks, parse_page
 
 
 def _expected_f1(kept, likely, words):

@@ -8,7 +8,7 @@ from datasketch import MinHash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spark_jobs.text.minhash import signature
+from spark_jobs.text.duplicates.minhash import signature
 
 HASHES = st.lists(st.integers(-(1 << 31), (1 << 31) - 1), max_size=300, unique=True)
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.text.evaluation_sets import Item
-from spark_jobs.text.ngram_overlap import Overlap, SetSize, build_index, overlaps, run_hashes
-from spark_jobs.text.shingles import comparable_words
+from spark_jobs.text.duplicates.shingles import comparable_words
+from spark_jobs.text.evaluation.evaluation_sets import Item
+from spark_jobs.text.evaluation.ngram_overlap import Overlap, SetSize, build_index, overlaps, run_hashes
 
 QUESTION = "Which of the three rivers that meet at the old mill is said to be the longest one?"
 WORDS = st.lists(st.sampled_from(["ab", "cd", "ef"]), max_size=12).map(" ".join)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.text.normal_text import normal_text, word_line
+from spark_jobs.text.models.normal_text import normal_text, word_line
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from spark_jobs.text.page_blocks import GROUPS, name_bits, page_blocks, parse_page
+from spark_jobs.text.pages.page_blocks import GROUPS, name_bits, page_blocks, parse_page
 
 
 def _blocks(page, **limits):

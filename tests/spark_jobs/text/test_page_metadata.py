@@ -1,6 +1,6 @@
 import pytest
 
-from spark_jobs.text.page_metadata import PageMetadata, page_metadata
+from spark_jobs.text.pages.page_metadata import PageMetadata, page_metadata
 
 LINKED = """<script type="application/ld+json">{"@context": "https://schema.org", "@graph": [
   {"@type": "WebSite", "name": "Example"},

@@ -1,8 +1,8 @@
 import pytest
 
-from spark_jobs.text.page_blocks import page_blocks, parse_page
-from spark_jobs.text.page_metadata import page_metadata
-from spark_jobs.text.page_type import PAGE_TYPES, likeliest_type, type_probabilities
+from spark_jobs.text.pages.page_blocks import page_blocks, parse_page
+from spark_jobs.text.pages.page_metadata import page_metadata
+from spark_jobs.text.pages.page_type import PAGE_TYPES, likeliest_type, type_probabilities
 
 ARTICLE = """<meta property="og:type" content="article"><meta property="og:url" content="https://example.org/blog/2024/rivers-of-the-north">
 <script type="application/ld+json">{"@type": "NewsArticle", "datePublished": "2024-01-31", "author": {"name": "Ada"}}</script><h1>Rivers</h1>""" + (

@@ -7,8 +7,8 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.text.passages import passages
-from spark_jobs.text.shingles import comparable_words
+from spark_jobs.text.duplicates.passages import passages
+from spark_jobs.text.duplicates.shingles import comparable_words
 
 TEXT = "\nMenu one\nmenu\n\n\nCaf\u00e9 12,5\n\n...\nEnd of it"
 

@@ -15,8 +15,8 @@ pytest.importorskip("presidio_analyzer", reason="presidio is not installed: pip 
 import spacy
 from spacy.training import Example
 
-from spark_jobs.text.pii import Found, PiiDetector, placeholders
-from spark_jobs.text.pii_names import LONGEST_PART, NameFinder, model_digest
+from spark_jobs.text.privacy.pii import Found, PiiDetector, placeholders
+from spark_jobs.text.privacy.pii_names import LONGEST_PART, NameFinder, model_digest
 
 NAMES = ("Ada Miller", "Ben Stone", "Clara Vale", "David Orchard")
 STREETS = ("12 Mill Lane", "7 Harbour Road", "30 Willow Street")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.text.pii_patterns import KINDS, candidates, counts, iban_checksum_holds, luhn_holds
+from spark_jobs.text.privacy.pii_patterns import KINDS, candidates, counts, iban_checksum_holds, luhn_holds
 from tests.spark_jobs.text.labelled_pii import labelled_texts
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.text.text_view import TextView
+from spark_jobs.text.measures.text_view import TextView
 
 
 def removed(text: str) -> list[tuple[str, str]]:

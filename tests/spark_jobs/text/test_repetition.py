@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from spark_jobs.text.repetition import DUPLICATE_LENGTHS, TOP_LENGTHS, repeated_items, repeated_with_first
-from spark_jobs.text.text_view import TextView
+from spark_jobs.text.measures.repetition import DUPLICATE_LENGTHS, TOP_LENGTHS, repeated_items, repeated_with_first
+from spark_jobs.text.measures.text_view import TextView
 
 few_words = st.lists(st.sampled_from(["a", "bb", "ccc", "ab"]), max_size=80).map(" ".join)
 some_words = st.lists(st.sampled_from([f"w{n}" for n in range(12)]), max_size=120).map(" ".join)

@@ -1,6 +1,6 @@
 import pytest
 
-from spark_jobs.text.rights import Rights, page_rights
+from spark_jobs.text.pages.rights import Rights, page_rights
 
 BY = "https://creativecommons.org/licenses/by/4.0/"
 SA = "http://creativecommons.org/licenses/by-sa/3.0/"

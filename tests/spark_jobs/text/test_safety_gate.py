@@ -10,9 +10,9 @@ from PIL import Image
 from pydantic import ValidationError
 
 from schemas.errors import UsageError
-from spark_jobs.text.image_hash import is_image, nearest_distance, pdq_hash
-from spark_jobs.text.keyword_search import KeywordSearch, url_words
-from spark_jobs.text.safety_gate import Config, Match, SafetyGate, _holds, _sorted_digests, evidence_json, safety_lists
+from spark_jobs.text.gates.image_hash import is_image, nearest_distance, pdq_hash
+from spark_jobs.text.gates.keyword_search import KeywordSearch, url_words
+from spark_jobs.text.gates.safety_gate import Config, Match, SafetyGate, _holds, _sorted_digests, evidence_json, safety_lists
 
 PAYLOAD = b"a file that is on a list"
 

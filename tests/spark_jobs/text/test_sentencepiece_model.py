@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sentencepiece import SentencePieceProcessor
 from tokenizers import Tokenizer
 
-from spark_jobs.text.sentencepiece_model import SentencePieceError, as_tokenizer, sentences, train_sentencepiece
-from spark_jobs.text.token_ids import END_OF_DOCUMENT, PADDING
+from spark_jobs.text.tokenization.sentencepiece_model import SentencePieceError, as_tokenizer, sentences, train_sentencepiece
+from spark_jobs.text.tokenization.token_ids import END_OF_DOCUMENT, PADDING
 
 TEXTS = [
     f"The river {name} carries {n * 37} barrels of water past town {n},\nand nobody counts them." for n, name in enumerate(["Aar", "Inn", "Ob", "Po"] * 10)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.text.sentences import LONGEST, split_sentences
+from spark_jobs.text.measures.sentences import LONGEST, split_sentences
 
 
 @pytest.mark.parametrize(

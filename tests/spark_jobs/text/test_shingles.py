@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.text.shingles import comparable_words, shingle_hashes
+from spark_jobs.text.duplicates.shingles import comparable_words, shingle_hashes
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "river", "stone"]), max_size=40)
 

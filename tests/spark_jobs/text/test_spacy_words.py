@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.text.spacy_words import split_words_by_spacy
-from spark_jobs.text.words import split_words
+from spark_jobs.text.measures.spacy_words import split_words_by_spacy
+from spark_jobs.text.measures.words import split_words
 
 pytest.importorskip("spacy", reason="spaCy is not installed: pip install headwater[pii]")
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.errors import UsageError
-from spark_jobs.text.training_texts import find_files, in_holdout, read_documents, read_labelled
+from spark_jobs.text.models.training_texts import find_files, in_holdout, read_documents, read_labelled
 
 TEXTS = ["First text,\nof two lines.", "Second text."]
 

@@ -2,8 +2,8 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.errors import UsageError
-from spark_jobs.text.hashed_keys import HashedKeys
-from spark_jobs.text.url_gate import Config, UrlGate, bare_url, load_url_gate, url_lists
+from spark_jobs.text.gates.hashed_keys import HashedKeys
+from spark_jobs.text.gates.url_gate import Config, UrlGate, bare_url, load_url_gate, url_lists
 
 
 @pytest.fixture

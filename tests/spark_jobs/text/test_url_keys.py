@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.text.url_keys import same_page_key
+from spark_jobs.text.gates.url_keys import same_page_key
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from warcio.archiveiterator import ArchiveIterator as WarcioIterator
 
-from spark_jobs.text.warc import parse_date, read_records
+from spark_jobs.text.archives.warc import parse_date, read_records
 
 LIMIT = 1 << 20
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.text.words import split_words
+from spark_jobs.text.measures.words import split_words
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Kernels that find equal and similar texts."""

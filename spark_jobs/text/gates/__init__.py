@@ -1,0 +1,1 @@
+"""Lists that refuse a page: by its address, or by what must not be kept."""

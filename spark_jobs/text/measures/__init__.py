@@ -1,0 +1,1 @@
+"""What signals and line rules measure: words, lines, characters, repetition."""

@@ -1,0 +1,1 @@
+"""Models that score texts, and the cards that say how good they are."""

@@ -1,0 +1,1 @@
+"""Personal information in texts."""

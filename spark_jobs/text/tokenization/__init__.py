@@ -1,0 +1,1 @@
+"""Tokenizers, trained and run, and what they make of a language."""
