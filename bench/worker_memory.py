@@ -54,7 +54,7 @@ def main() -> None:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(REPOSITORY), str(HERE)))}
         started = time.monotonic()
         running = subprocess.Popen(
-            ["taskset", "-c", "0", *command_headwater(folder, Path(name) / "lake")],
+            command_headwater(folder, Path(name) / "lake"),
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -66,7 +66,7 @@ def main() -> None:
                 most[kind] = max(most.get(kind, 0), size)
             time.sleep(SECONDS_BETWEEN_LOOKS)
         seconds = time.monotonic() - started
-    print(f"{pages * copies:,} pages in {seconds:,.0f} s on one core, exit status {running.returncode}")
+    print(f"{pages * copies:,} pages in {seconds:,.0f} s on one task slot, exit status {running.returncode}")
     for kind, size in sorted(most.items()):
         print(f"  {kind:<18}{size / 2**20:>8,.0f} MiB at most")
     sys.exit(running.returncode)
