@@ -43,7 +43,7 @@ class Config(configuration.Config):
     anchor_tokens: int = Field(default=12, ge=1)
     """Tokens of the anchors by which windows are found. Fewer make fewer rows but more chance candidates; the result does not depend on it."""
     paragraph_characters: int | None = Field(default=None, ge=1)
-    """Characters of the shortest paragraph that is removed where it occurs again."""
+    """Characters of the shortest paragraph that is removed where it occurs again. Paragraphs end at blank lines, or where a text has none, at every line."""
     paragraph_copies: int = Field(default=2, ge=2)
     """Copies from which on all but the first of a paragraph are removed."""
     line_characters: int | None = Field(default=None, ge=1)

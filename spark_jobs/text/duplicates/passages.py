@@ -1,6 +1,7 @@
 """Lines and paragraphs of a text as they are compared across documents: case, accents, punctuation and the values of numbers do not count.
 
-The normalisation is that of CCNet's paragraph hashes (Wenzek et al. 2020, arXiv:1911.00359, section 3.1), as `find_words` does it.
+The normalisation is that of CCNet's paragraph hashes (Wenzek et al. 2020, arXiv:1911.00359, section 3.1), as `find_words` does it. Paragraphs end at blank
+lines; in a text that has none, as most extractors write it, every line is one, as it is in CCNet.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def passages(text: str, unit: Unit, least_characters: int) -> Stretches:
     words = find_words(text)
     strings, line_of_word = words.strings(), np.searchsorted(np.flatnonzero(words.characters == ord("\n")), words.starts).tolist()
     contents, places, line, word = [], [], 0, 0
-    for match in _pattern(unit).finditer(text):
+    for match in _pattern(unit if "\n\n" in text else "line").finditer(text):
         line += match["before"].count("\n") + match["content"].count("\n")
         after = bisect_right(line_of_word, line, lo=word)
         compared = " ".join(strings[word:after])

@@ -27,6 +27,12 @@ def test_each_passage_takes_the_line_feeds_after_it(unit, least_characters, expe
     assert [TEXT[start:end] for start, end in zip(found.start, found.end, strict=True)] == expected
 
 
+def test_a_text_without_blank_lines_has_a_paragraph_in_every_line():
+    text = "The mill is open.\nIts wheel turns.\nCome in spring."
+    found = passages(text, "paragraph", 1)
+    assert [text[start:end] for start, end in zip(found.start, found.end, strict=True)] == text.splitlines(keepends=True)
+
+
 def test_case_accents_punctuation_and_numbers_do_not_count():
     found = passages("Caf\u00e9 no. 7!\ncafe NO 31\ncafe no", "line", 1)
     assert found.high[0] == found.high[1] != found.high[2]
