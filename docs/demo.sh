@@ -30,5 +30,9 @@ pretrain export-hf "$DEMO/training" --out "$DEMO/model" | tee -a "$DEMO/summary.
 # 5. What happened to every page, and how training went.
 corpus report --lake "$DEMO/lake" --out "$DEMO/report.html" --training "$DEMO/training" | tee -a "$DEMO/summary.txt"
 
+# 6. What another recipe would have kept of the same pages, from what was measured.
+corpus what-if fineweb --lake "$DEMO/lake" > "$DEMO/what-if.txt"
+echo "what-if: $DEMO/what-if.txt" | tee -a "$DEMO/summary.txt"
+
 printf '\n%s\n' "---- the demo in short ----"
 cat "$DEMO/summary.txt"
