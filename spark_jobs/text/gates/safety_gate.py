@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from pydantic import Field
 
 from schemas import configuration
 from schemas.errors import UsageError
-from spark_jobs.text.gates.entry_lists import list_digests, read_entries
+from spark_jobs.text.gates.entry_lists import list_digests, list_versions, read_entries
 from spark_jobs.text.gates.keyword_search import KeywordSearch, url_words
 
 _HEX_BYTES = {"sha256": 32, "md5": 16, "pdq": 32}
@@ -111,9 +111,14 @@ def evidence_json(matches: Iterable[Match], payload: bytes | None) -> str:
     return json.dumps({"payload_sha256": digest, "matches": [asdict(match) for match in dict.fromkeys(matches)]})
 
 
-@cache
 def load_safety_gate(config: Config) -> SafetyGate:
-    """The gate of a configuration, its lists read once in the life of a worker."""
+    """The gate of a configuration, its lists read once in the life of a worker and again when they change."""
+    return _read_gate(config, list_versions(config.files()))
+
+
+@lru_cache(maxsize=1)
+def _read_gate(config: Config, versions: tuple[tuple[int, int], ...]) -> SafetyGate:
+    """`versions` are those of the lists."""
     return SafetyGate(config)
 
 

@@ -10,7 +10,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 
 from schemas import configuration
 from schemas.errors import UsageError
-from spark_jobs.text.gates.entry_lists import list_digests, read_entries
+from spark_jobs.text.gates.entry_lists import list_digests, list_versions, read_entries
 from spark_jobs.text.gates.hashed_keys import HashedKeys
 
 MAX_URL_CHARACTERS = 4096
@@ -158,10 +158,16 @@ def path_prefixes(bare: str) -> list[str]:
     return [bare, path, *("/".join(parts[:i]) for i in range(min(len(parts) - 1, _MAX_PATH_PARTS), 1, -1))]
 
 
-@cache
 def load_url_gate(config: Config) -> UrlGate | None:
-    """The gate of a configuration, its lists read once in the life of a worker; None where it has none."""
-    return UrlGate(config) if config.files() else None
+    """The gate of a configuration, its lists read once in the life of a worker and again when they change; None where it has none."""
+    files = config.files()
+    return _read_gate(config, list_versions(files)) if files else None
+
+
+@lru_cache(maxsize=2)
+def _read_gate(config: Config, versions: tuple[tuple[int, int], ...]) -> UrlGate:
+    """`versions` are those of the lists. Two: the gate before extraction, and the lists of those who opted out."""
+    return UrlGate(config)
 
 
 def url_lists(config: Config) -> dict[str, str]:

@@ -135,6 +135,15 @@ def test_a_configuration_without_lists_has_no_gate():
     assert load_url_gate(Config()) is None
 
 
+def test_a_list_that_changes_is_read_again(tmp_path):
+    opt_outs = tmp_path / "opt-outs.txt"
+    opt_outs.write_text("one.example\n", encoding="utf-8")
+    first = load_url_gate(Config(lists=(opt_outs,)))
+    assert load_url_gate(Config(lists=(opt_outs,))) is first
+    opt_outs.write_text("one.example\ntwo.example\n", encoding="utf-8")
+    assert [gate.refusal("http://two.example/") is None for gate in (first, load_url_gate(Config(lists=(opt_outs,))))] == [True, False]
+
+
 def test_forms_of_one_url_are_one():
     forms = ["http://user:word@Example.com:8080/A/?q=1#part", "//example.com/a/?Q=1", "EXAMPLE.com./a/?q=1", "https://example.com/a/?q=1"]
     assert {bare_url(form) for form in forms} == {"example.com/a/?q=1"}
