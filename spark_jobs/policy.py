@@ -301,7 +301,17 @@ def require_models(policy: Policy, configured: Iterable[str]) -> None:
     for key in policy.signal_keys:
         model = _SIGNAL_OF_KEY[key].model
         if model is not None and model not in given:
-            raise UsageError(f"policy {policy.name} looks at {key}, but score_signals has no {model} model, so it would never be measured")
+            raise UsageError(
+                f"policy {policy.name} looks at {key}, but score_signals has no {model} model, so it would never be measured: {_how_to_give(model)}"
+            )
+
+
+def _how_to_give(model: str) -> str:
+    if model == "bad_words":
+        return "give a folder with a list for each language, --set score_signals.bad_words=DIR"
+    if model == "perplexity":
+        return "corpus train perplexity makes one for a language, --set score_signals.models.perplexity.LANGUAGE=FILE names it"
+    return f"corpus train classifier --kind {model} makes one, --set score_signals.models.{model}=FILE names it"
 
 
 def require_languages(policy: Policy, labels: Iterable[str]) -> None:
