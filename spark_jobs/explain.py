@@ -183,7 +183,7 @@ def _edits(tables: Tables, doc_id: str) -> Lines:
     spans = tables.spans.where(F.col("doc_id") == doc_id)
     by_rule = spans.groupBy("kind", "rule").agg(F.count(F.lit(1)).alias("spans"), F.sum(F.col("end") - F.col("start")).alias("characters"))
     for row in by_rule.orderBy("kind", "rule").collect():
-        yield "edits", f"{row['kind']}, rule {row['rule']}: {row['spans']:,} spans of {row['characters']:,} characters"
+        yield "edits", f"{row['kind']}, rule {row['rule']}: {row['spans']:,} span{'s' if row['spans'] > 1 else ''} of {row['characters']:,} characters"
 
 
 def _corpus(tables: Tables, doc_id: str) -> Lines:
