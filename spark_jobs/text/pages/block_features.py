@@ -7,17 +7,20 @@ path of elements and the words in `class` and `id` (Vogels et al. 2018, Web2Text
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from spark_jobs.text.pages.character_counts import character_counts
 from spark_jobs.text.pages.page_blocks import ELEMENT_GROUPS, GROUPS, PageBlocks, tag_bits
 from spark_jobs.text.pages.page_metadata import PageMetadata
 from spark_jobs.text.pages.page_type import PAGE_TYPES
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Columns = dict[str, npt.NDArray[np.generic] | float]
+"""A number a block under each name, or one for all."""
 
 ANCESTORS = 4
 """Levels of containers whose text is summed up as features of a block."""
@@ -27,6 +30,9 @@ NEIGHBOURS = (-2, -1, 1, 2)
 WINDOWS = (3, 8, 25)
 _TAGS = "p div li h1 h2 h3 h4 td th pre blockquote dt dd article section body figcaption button label main"
 TAGS = tuple(_TAGS.split())
+_TAG_NUMBERS = {tag: place for place, tag in enumerate(TAGS)}
+_HEADING_LEVELS = {f"h{level}": level for level in range(1, 7)}
+_PATH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 _WORD = re.compile(r"\w+")
 _END = ".!?:;\"'\u201d\u2019\u2026\u3002\uff01\uff1f)"
@@ -34,8 +40,12 @@ _END = ".!?:;\"'\u201d\u2019\u2026\u3002\uff01\uff1f)"
 
 def block_features(blocks: PageBlocks, metadata: PageMetadata, types: Sequence[float]) -> npt.NDArray[np.float32]:
     """Array of (blocks, features) for a page with blocks, `types` its probabilities by type; the order is that of `feature_names()`."""
+    columns = _columns(blocks, metadata, types)
     # Column by column in memory, as the trees read them.
-    return np.stack(list(_columns(blocks, metadata, types).values()), dtype=np.float32, casting="unsafe").T
+    features = np.empty((len(columns), len(blocks.texts)), dtype=np.float32)
+    for row, column in zip(features, columns.values(), strict=True):
+        row[:] = column
+    return features.T
 
 
 def feature_names() -> list[str]:
@@ -43,17 +53,14 @@ def feature_names() -> list[str]:
     return list(_columns(one, PageMetadata(), [0.0] * (len(PAGE_TYPES) - 1)))
 
 
-def _columns(blocks: PageBlocks, metadata: PageMetadata, types: Sequence[float]) -> dict[str, npt.NDArray[np.generic]]:
+def _columns(blocks: PageBlocks, metadata: PageMetadata, types: Sequence[float]) -> Columns:
     texts = blocks.texts
     count = len(texts)
-    title_words = set(_WORD.findall((metadata.title or "").lower()))
-    split = [_WORD.findall(text) for text in texts]
-    initials = [[word[0] for word in one] for one in split]
-    words = np.array([len(one) for one in split], dtype=np.int64)
-    chars = np.array([len(text) for text in texts], dtype=np.float64)
+    counted = character_counts(texts)
+    words, stops = counted.words, counted.stops
+    chars = np.array(list(map(len, texts)), dtype=np.float64)
     linked = np.minimum(np.array(blocks.linked) / chars, 1.0)
-    stops = np.array([sum(map(text.count, ".,;!?\u3002\u3001\uff0c")) for text in texts])
-    own: dict[str, npt.NDArray[np.generic]] = {
+    own: Columns = {
         "words": np.log1p(words),
         "chars": np.log1p(chars),
         "word_length": chars / (words + 1),
@@ -64,140 +71,137 @@ def _columns(blocks: PageBlocks, metadata: PageMetadata, types: Sequence[float])
         "ends_sentence": np.array([text[-1] in _END for text in texts]),
         "capital": np.array([text[0].isupper() for text in texts]),
         "starts_digit": np.array([text[0].isdigit() for text in texts]),
-        "upper": np.array([text.isupper() for text in texts]),
-        "titled_words": np.array([sum(map(str.isupper, first)) / (len(first) + 1) for first in initials]),
-        "digits": np.array([sum(map(str.isdigit, first)) / (len(first) + 1) for first in initials]),
-        "breaks": np.array([text.count("\n") for text in texts]),
-        "money": np.array([any(sign in text for sign in "$\u20ac\u00a3\u00a5") for text in texts]),
-        "copyright": np.array(["\u00a9" in text for text in texts]),
-        "in_title": np.array([sum(map(title_words.__contains__, map(str.lower, one))) / (len(one) + 1) for one in split]),
+        "upper": np.array(list(map(str.isupper, texts))),
+        "titled_words": counted.capitals / (words + 1),
+        "digits": counted.numbers / (words + 1),
+        "breaks": counted.breaks,
+        "money": counted.money > 0,
+        "copyright": counted.copyrights > 0,
+        "in_title": _shared_words(texts, words, metadata.title) / (words + 1),
         "in_body": _said(texts, metadata.body),
         "in_description": _said(texts, metadata.description),
-        "repeats": _log_counts(_group([text.lower() for text in texts])),
+        "repeats": _log_counts(_group(list(map(str.lower, texts)))),
     }
     return own | _place(blocks, words, linked, stops) | _context(words, linked, stops) | _page(blocks, words, linked, types, count)
 
 
-def _place(blocks: PageBlocks, words: Ints, linked: Floats, stops: Ints) -> dict[str, npt.NDArray[np.generic]]:
+def _place(blocks: PageBlocks, words: Ints, linked: Floats, stops: Ints) -> Columns:
     """Features of the elements around a block."""
-    inside, parents = np.array(blocks.inside), blocks.parents
-    tags, elements = blocks.tags, len(blocks.tags)
+    inside, parent, ends = np.array(blocks.inside), np.array(blocks.parents), np.array(blocks.ends)
+    own_names, elements = np.array(blocks.names), len(blocks.tags)
+    shapes = _group(blocks.shapes)
     long_words = np.where((words > 12) & (linked < 0.5), words, 0)
-    sums = np.stack([element_sums(blocks, value) for value in (words, words * linked, stops, long_words, np.ones(len(words)))], axis=1)
+    sums = [element_sums(inside, ends, value) for value in (words, words * linked, stops, long_words, np.ones(len(words)))]
+    element_words, linked_words, element_stops, element_long, element_blocks = sums
     total = max(float(words.sum()), 1.0)
-    names, tag_masks, paths, depths = list(blocks.names), [tag_bits(tag) for tag in tags], [0] * elements, [0] * elements
-    known: dict[tuple[int, str], int] = {}
-    for element in range(1, elements):
-        above = parents[element]
-        names[element] |= names[above]
-        tag_masks[element] |= tag_masks[above]
-        depths[element] = depths[above] + 1
-        paths[element] = known.setdefault((paths[above], blocks.shapes[element]), len(known) + 1)
-    element_words = sums[:, 0]
-    own_names, parent = np.array(blocks.names), np.array(parents)
+    names, tag_masks, paths = own_names.copy(), np.array(list(map(tag_bits, blocks.tags))), np.zeros(elements, dtype=np.uint64)
+    steps = shapes.astype(np.uint64) + np.uint64(1)
+    for level in element_levels(ends):
+        above = parent[level]
+        names[level] |= names[above]
+        tag_masks[level] |= tag_masks[above]
+        # A number for the shapes on the way from the root; two ways share one by chance less than once in 2^40 pages.
+        paths[level] = (paths[above] + steps[level]) * _PATH_FACTOR
     near_names = own_names | own_names[parent]
-    block_names, block_near, block_tags = np.array(names)[inside], near_names[inside], np.array(tag_masks)[inside]
-    found: dict[str, npt.NDArray[np.generic]] = {"depth": np.array(depths)[inside]}
-    tag_of_block = np.array([tags[element] for element in blocks.inside])
-    found |= {f"tag_{tag}": tag_of_block == tag for tag in TAGS}
-    found |= {f"in_{tag}": block_tags >> place & 1 for place, tag in enumerate(ELEMENT_GROUPS)}
-    found |= {f"name_{name}": block_names >> place & 1 for place, name in enumerate(GROUPS)}
-    found |= {f"near_{name}": block_near >> place & 1 for place, name in enumerate(GROUPS)}
-    deep = np.array(depths)
-    for name, anchor in _anchors(blocks, long_words, element_words).items():
+    deep = element_depths(ends)
+    depth = deep[inside]
+    found: Columns = {"depth": depth}
+    tag_numbers = np.array([_TAG_NUMBERS.get(blocks.tags[element], -1) for element in blocks.inside])
+    found |= _named("tag", TAGS, tag_numbers == np.arange(len(TAGS))[:, None])
+    found |= _named("in", ELEMENT_GROUPS, _bit_rows(tag_masks[inside], len(ELEMENT_GROUPS)))
+    found |= _named("name", GROUPS, _bit_rows(names[inside], len(GROUPS)))
+    found |= _named("near", GROUPS, _bit_rows(near_names[inside], len(GROUPS)))
+    share, linked_share = element_words / total, linked_words / (element_words + 1)
+    for name, anchor in _anchors(blocks, inside, parent, long_words, element_words).items():
         way = [anchor]
         while way[-1]:
-            way.append(parents[way[-1]])
+            way.append(blocks.parents[way[-1]])
         # The element in which the paths to the block and to the anchor part.
         at = _innermost(blocks, way[::-1])[inside]
-        found[f"{name}_share"] = sums[at, 0] / total
-        found[f"{name}_linked"] = sums[at, 1] / (sums[at, 0] + 1)
-        found[f"{name}_up"] = deep[inside] - deep[at]
+        found[f"{name}_share"] = share[at]
+        found[f"{name}_linked"] = linked_share[at]
+        found[f"{name}_up"] = depth - deep[at]
         found[f"{name}_down"] = deep[anchor] - deep[at]
-    articles = np.cumsum([tag == "article" for tag in tags])
-    found["articles_before"] = articles[inside]
+    found["articles_before"] = np.cumsum([tag == "article" for tag in blocks.tags])[inside]
+    of_elements = {
+        "share": share,
+        "words": np.log1p(element_words),
+        "linked": linked_share,
+        "stops": element_stops / (element_words + 1),
+        "long": element_long / (element_words + 1),
+        "mean": element_words / (element_blocks + 1),
+    }
+    table = np.stack(list(of_elements.values()))
     around = inside
-    for level in range(ANCESTORS):
-        found |= _sum_columns(f"up{level}", sums[around], total)
+    for step in range(ANCESTORS):
+        found |= _named(f"up{step}", of_elements, table[:, around])
         around = parent[around]
-    for share in REGION_SHARES:
-        at = _innermost(blocks, np.flatnonzero(element_words >= share * total).tolist())[inside]
-        found |= _sum_columns(f"region{share}", sums[at], total)
-        found[f"region{share}_rank"] = at / elements
-    for name, group in (("path", np.array(paths)[inside]), ("shape", _group([blocks.shapes[element] for element in blocks.inside]))):
-        size = np.bincount(group)
-        found[f"{name}_count"] = np.log1p(size[group])
-        found[f"{name}_words"] = (np.bincount(group, words) / np.maximum(size, 1))[group]
-        found[f"{name}_share"] = (np.bincount(group, words) / total)[group]
+    for least in REGION_SHARES:
+        at = _innermost(blocks, np.flatnonzero(element_words >= least * total).tolist())[inside]
+        found |= _named(f"region{least}", of_elements, table[:, at])
+        found[f"region{least}_rank"] = at / elements
+    for name, group in (("path", np.unique(paths[inside], return_inverse=True)[1]), ("shape", shapes[inside])):
+        size, group_words = np.bincount(group), np.bincount(group, words)
+        found[f"{name}_count"] = np.log1p(size)[group]
+        found[f"{name}_words"] = (group_words / np.maximum(size, 1))[group]
+        found[f"{name}_share"] = (group_words / total)[group]
         found[f"{name}_linked"] = (np.bincount(group, linked) / np.maximum(size, 1))[group]
     return found
 
 
-def _anchors(blocks: PageBlocks, running: Ints, element_words: Floats) -> dict[str, int]:
+def _named(prefix: str, names: Iterable[str], rows: npt.NDArray[np.generic]) -> Columns:
+    return {f"{prefix}_{name}": row for name, row in zip(names, rows, strict=True)}
+
+
+def _bit_rows(bits: Ints, count: int) -> Ints:
+    """(count, len(bits)): whether each of the lowest bits is set."""
+    return bits >> np.arange(count)[:, None] & 1
+
+
+def _anchors(blocks: PageBlocks, inside: Ints, parent: Ints, running: Ints, element_words: Floats) -> dict[str, int]:
     """Two elements that are likely in or near the main content: the container of most running text, and the first main heading.
 
     As in Readability (Arc90, 2009), a paragraph counts for its parent, and half for its grandparent.
     """
-    score = [0.0] * len(blocks.tags)
-    for element, words in zip(blocks.inside, running.tolist(), strict=True):
-        container = blocks.parents[element] if blocks.tags[element] in ("p", "pre", "blockquote", "li") else element
-        score[container] += words
-        score[blocks.parents[container]] += words / 2
+    leaf = np.array([blocks.tags[element] in ("p", "pre", "blockquote", "li") for element in blocks.inside])
+    container = np.where(leaf, parent[inside], inside)
+    score = np.bincount(container, running, len(parent)) + np.bincount(parent[container], running / 2, len(parent))
     heading = next((element for element, tag in enumerate(blocks.tags) if tag == "h1" and element_words[element] > 0), 0)
-    return {"running": max(range(len(score)), key=score.__getitem__), "heading": heading}
+    return {"running": int(np.argmax(score)), "heading": heading}
 
 
-def _sum_columns(name: str, sums: Floats, total: float) -> dict[str, npt.NDArray[np.generic]]:
-    words, linked_words, stops, long_words, count = sums.T
-    return {
-        f"{name}_share": words / total,
-        f"{name}_words": np.log1p(words),
-        f"{name}_linked": linked_words / (words + 1),
-        f"{name}_stops": stops / (words + 1),
-        f"{name}_long": long_words / (words + 1),
-        f"{name}_mean": words / (count + 1),
-    }
-
-
-def _context(words: Ints, linked: Floats, stops: Ints) -> dict[str, npt.NDArray[np.generic]]:
+def _context(words: Ints, linked: Floats, stops: Ints) -> Columns:
     """Features of the blocks before and after a block."""
     count = len(words)
-    found: dict[str, npt.NDArray[np.generic]] = {}
+    found: Columns = {}
+    places = np.arange(count)
+    # A row of -1 on both sides stands for the blocks that are not there.
+    edge = max(NEIGHBOURS)
+    own = np.pad(np.stack([np.log1p(words), linked, stops / (words + 1)]), ((0, 0), (edge, edge)), constant_values=-1.0)
     for shift in NEIGHBOURS:
-        at = np.arange(count) + shift
-        there = (at >= 0) & (at < count)
-        at = np.clip(at, 0, count - 1)
-        found[f"words{shift:+}"] = np.where(there, np.log1p(words[at]), -1)
-        found[f"linked{shift:+}"] = np.where(there, linked[at], -1)
-        found[f"stops{shift:+}"] = np.where(there, stops[at] / (words[at] + 1), -1)
+        found |= {f"{name}{shift:+}": row for name, row in zip(("words", "linked", "stops"), own[:, edge + shift : edge + shift + count], strict=True)}
+    running = np.zeros((3, count + 1))
+    np.cumsum(np.stack([words, words * linked, stops]), axis=1, out=running[:, 1:])
     for width in WINDOWS:
-        start, end = np.maximum(np.arange(count) - width, 0), np.minimum(np.arange(count) + width + 1, count)
-        for name, value in (("words", words), ("linked", words * linked), ("stops", stops)):
-            running = np.concatenate([[0], np.cumsum(value)])
-            sums = running[end] - running[start]
-            if name == "words":
-                around = sums
-                found[f"window{width}_words"] = np.log1p(sums)
-            else:
-                found[f"window{width}_{name}"] = sums / (around + 1)
+        around, around_linked, around_stops = running[:, np.minimum(places + width + 1, count)] - running[:, np.maximum(places - width, 0)]
+        found[f"window{width}_words"] = np.log1p(around)
+        found[f"window{width}_linked"] = around_linked / (around + 1)
+        found[f"window{width}_stops"] = around_stops / (around + 1)
     return found
 
 
-def _page(blocks: PageBlocks, words: Ints, linked: Floats, types: Sequence[float], count: int) -> dict[str, npt.NDArray[np.generic]]:
+def _page(blocks: PageBlocks, words: Ints, linked: Floats, types: Sequence[float], count: int) -> Columns:
     """Features of the page as a whole, and of the block's position on it."""
     total = max(float(words.sum()), 1.0)
     before = np.cumsum(words) - words
     tags = [blocks.tags[element] for element in blocks.inside]
-    first_heading = next((place for place, tag in enumerate(tags) if tag == "h1"), -1)
-    since, level, last, last_level = [], [], -1, 0
-    for place, tag in enumerate(tags):
-        if tag in ("h1", "h2", "h3", "h4", "h5", "h6"):
-            last, last_level = place, int(tag[1])
-        since.append(place - last)
-        level.append(last_level)
+    at = np.arange(count)
+    heading_levels = np.array([_HEADING_LEVELS.get(tag, 0) for tag in tags])
+    last = np.maximum.accumulate(np.where(heading_levels > 0, at, -1))
+    first_heading = tags.index("h1") if "h1" in tags else -1
     paragraphs = np.array([tag == "p" for tag in tags])
     largest = int(np.argmax(np.where(linked < 0.5, words, 0)))
-    whole: dict[str, float] = {
+    found: Columns = {
         "page_words": np.log1p(total),
         "page_blocks": np.log1p(count),
         "page_linked": float((words * linked).sum()) / total,
@@ -207,29 +211,38 @@ def _page(blocks: PageBlocks, words: Ints, linked: Floats, types: Sequence[float
         "page_mains": blocks.tags.count("main"),
         "page_headings": sum(tag[0] == "h" for tag in tags) / count,
         "page_items": tags.count("li") / count,
-    } | {f"page_is_{name}": value for name, value in zip(PAGE_TYPES, types, strict=False)}
-    found: dict[str, npt.NDArray[np.generic]] = {name: np.full(count, value, dtype=np.float32) for name, value in whole.items()}
-    at = np.arange(count)
-    found |= {
+    }
+    found |= {f"page_is_{name}": value for name, value in zip(PAGE_TYPES, types, strict=False)}
+    return found | {
         "position": at / count,
         "words_before": before / total,
         "words_before_log": np.log1p(before),
         "from_start": np.log1p(at),
         "from_end": np.log1p(count - at),
-        "from_h1": np.clip(at - first_heading, -50, 200) if first_heading >= 0 else np.full(count, -60),
+        "from_h1": np.clip(at - first_heading, -50, 200) if first_heading >= 0 else -60,
         "from_largest": np.clip(at - largest, -100, 100),
-        "since_heading": np.array(since),
-        "heading_level": np.array(level),
+        "since_heading": at - last,
+        "heading_level": np.where(last >= 0, heading_levels[last], 0),
     }
-    return found
 
 
-def element_sums(blocks: PageBlocks, values: npt.NDArray[np.number]) -> npt.NDArray[np.float64]:
-    """(elements,): the sum of `values` (blocks,) over the blocks inside each element."""
-    own = np.bincount(blocks.inside, values.astype(np.float64), minlength=len(blocks.parents))
-    running = np.concatenate([[0.0], np.cumsum(own)])
-    sums: npt.NDArray[np.float64] = running[blocks.ends] - running[:-1]
+def element_sums(inside: Ints, ends: Ints, values: npt.NDArray[np.number]) -> npt.NDArray[np.float64]:
+    """(elements,): the sum of `values` (blocks,) over the blocks inside each element; `inside` and `ends` as in PageBlocks."""
+    running = np.zeros(len(ends) + 1)
+    np.cumsum(np.bincount(inside, values.astype(np.float64), minlength=len(ends)), out=running[1:])
+    sums: npt.NDArray[np.float64] = running[ends] - running[:-1]
     return sums
+
+
+def element_depths(ends: Ints) -> Ints:
+    """(elements,): the number of elements around each; of those before it, all that have not ended."""
+    return np.arange(len(ends)) - np.cumsum(np.bincount(ends, minlength=len(ends) + 1))[: len(ends)]
+
+
+def element_levels(ends: Ints) -> list[Ints]:
+    """The elements below the root, those of one depth together, from the highest down: the way on which what is inherited goes."""
+    depths = element_depths(ends)
+    return np.split(np.argsort(depths, kind="stable"), np.cumsum(np.bincount(depths))[:-1])[1:]
 
 
 def _innermost(blocks: PageBlocks, chosen: list[int]) -> Ints:
@@ -238,6 +251,20 @@ def _innermost(blocks: PageBlocks, chosen: list[int]) -> Ints:
     for element in chosen:
         found[element : blocks.ends[element]] = element
     return found
+
+
+def _shared_words(texts: list[str], words: Ints, title: str | None) -> Ints:
+    """How many of each text's words (`words` in number) are in the title."""
+    wanted = set(_WORD.findall((title or "").lower()))
+    if not wanted:
+        return np.zeros(len(texts), dtype=np.int64)
+    # Lower-cased between spaces, a word becomes what it does alone.
+    lower = " ".join(_WORD.findall("\n".join(texts))).lower().split(" ")
+    shared = np.zeros(len(lower) + 1, dtype=np.int64)
+    np.cumsum(np.fromiter(map(wanted.__contains__, lower), dtype=np.int64, count=len(lower)), out=shared[1:])
+    ends = np.cumsum(words)
+    counts: Ints = shared[ends] - shared[ends - words]
+    return counts
 
 
 def _said(texts: list[str], said: str) -> Ints:

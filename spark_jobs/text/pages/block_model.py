@@ -19,20 +19,25 @@ MAX_LEAVES = 32
 _ROWS = 512
 
 
+_EXPONENT_BITS, _EXPONENT_BIAS = 23, 127
+"""Where a 32-bit float has its exponent."""
+_ALL = 0xFFFFFFFF
+
+
 @dataclass(frozen=True)
 class BlockModel:
-    """Splits of all trees in one row, tree after tree."""
+    """Comparisons of a feature with a threshold, and trees that are made of them; trees share the comparisons that are equal."""
 
     names: tuple[str, ...]
-    """Names of the features, in the order of the columns that the trees look at."""
+    """Names of the features, in the order of the columns that the comparisons look at."""
     columns: npt.NDArray[np.int64]
     thresholds: npt.NDArray[np.float32]
+    splits: npt.NDArray[np.int64]
+    """(trees, splits): the comparison that each split makes."""
     survivors: npt.NDArray[np.uint32]
-    """The leaves of the tree that remain where a value is above the threshold."""
-    starts: npt.NDArray[np.int64]
-    """Place of each tree's first split."""
+    """(trees, splits): the leaves of the tree that remain where a value is above the threshold; all of them for a split that fills up a smaller tree."""
     values: npt.NDArray[np.float64]
-    """(trees, MAX_LEAVES): what each leaf adds to the log odds."""
+    """(trees, leaves): what each leaf adds to the log odds."""
     bias: float
 
     def probabilities(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -41,11 +46,16 @@ class BlockModel:
         return 1 / (1 + np.exp(-np.concatenate(pieces))) if pieces else np.zeros(0)
 
     def _log_odds(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        passed = np.ascontiguousarray(features.T)[self.columns] <= self.thresholds[:, None]
-        remaining = np.bitwise_and.reduceat(np.where(passed, np.uint32(0xFFFFFFFF), self.survivors[:, None]), self.starts, axis=0)
+        above = np.ascontiguousarray(features.T)[self.columns] > self.thresholds[:, None]
+        # All bits where a value is not above, none where it is.
+        kept = above.astype(np.uint32) - np.uint32(1)
+        remaining = np.full((len(self.splits), len(features)), _ALL, dtype=np.uint32)
+        for split, survivors in zip(self.splits.T, self.survivors.T, strict=True):
+            remaining &= kept[split] | survivors[:, None]
         lowest = remaining & (~remaining + np.uint32(1))
-        leaves = np.log2(lowest.astype(np.float64)).astype(np.int64)
-        found: npt.NDArray[np.float64] = np.take_along_axis(self.values, leaves, axis=1).sum(axis=0) + self.bias
+        leaves = (lowest.astype(np.float32).view(np.uint32) >> np.uint32(_EXPONENT_BITS)).astype(np.int64) - _EXPONENT_BIAS
+        places = leaves + np.arange(len(leaves))[:, None] * self.values.shape[1]
+        found: npt.NDArray[np.float64] = self.values.ravel()[places].sum(axis=0) + self.bias
         return found
 
 
@@ -53,20 +63,22 @@ class BlockModel:
 def block_model() -> BlockModel:
     """The model that is part of the package; `bench/train_main_content.py` makes it."""
     model = json.loads(files(__package__).joinpath("block_model.json").read_text(encoding="utf-8"))
-    starts = np.cumsum([0, *(len(tree["columns"]) for tree in model["trees"])])[:-1]
-    values = np.zeros((len(model["trees"]), MAX_LEAVES))
-    for row, tree in zip(values, model["trees"], strict=True):
-        row[: len(tree["values"])] = tree["values"]
-
-    def joined(key: str) -> list[float]:
-        return [number for tree in model["trees"] for number in tree[key]]
-
+    trees = model["trees"]
+    known: dict[tuple[int, float], int] = {}
+    size = max(len(tree["columns"]) for tree in trees)
+    splits, survivors = np.zeros((len(trees), size), dtype=np.int64), np.full((len(trees), size), _ALL, dtype=np.uint32)
+    values = np.zeros((len(trees), MAX_LEAVES))
+    for place, tree in enumerate(trees):
+        own = [known.setdefault(comparison, len(known)) for comparison in zip(tree["columns"], tree["thresholds"], strict=True)]
+        splits[place, : len(own)] = own
+        survivors[place, : len(own)] = tree["survivors"]
+        values[place, : len(tree["values"])] = tree["values"]
     return BlockModel(
         names=tuple(model["features"]),
-        columns=np.array(joined("columns"), dtype=np.int64),
-        thresholds=np.array(joined("thresholds"), dtype=np.float32),
-        survivors=np.array(joined("survivors"), dtype=np.uint32),
-        starts=starts,
+        columns=np.array([column for column, _ in known], dtype=np.int64),
+        thresholds=np.array([threshold for _, threshold in known], dtype=np.float32),
+        splits=splits,
+        survivors=survivors,
         values=values,
         bias=model["bias"],
     )

@@ -80,11 +80,11 @@ def select_blocks(blocks: PageBlocks, likely: npt.NDArray[np.float64], article: 
 
 def _inside_main_element(blocks: PageBlocks, content: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     """Which blocks are in the innermost element that holds MIN_WORDS_SHARE of the likely content."""
-    held = element_sums(blocks, content)
+    around, ends = np.array(blocks.inside), np.array(blocks.ends)
+    held = element_sums(around, ends, content)
     # Elements that hold more than half are inside one another, so the last in document order is the innermost.
     main = int(np.flatnonzero(held >= MIN_WORDS_SHARE * held[0])[-1])
-    inside = np.array(blocks.inside)
-    inner: npt.NDArray[np.bool_] = (inside >= main) & (inside < blocks.ends[main])
+    inner: npt.NDArray[np.bool_] = (around >= main) & (around < ends[main])
     return inner
 
 

@@ -14,8 +14,8 @@ TWO_TREES = BlockModel(
     names=("a", "b"),
     columns=np.array([0, 1, 1]),
     thresholds=np.array([0.5, 2.0, 1.0], dtype=np.float32),
-    survivors=np.array([ALL ^ 0b011, ALL ^ 0b001, ALL ^ 0b001], dtype=np.uint32),
-    starts=np.array([0, 2]),
+    splits=np.array([[0, 1], [2, 2]]),
+    survivors=np.array([[ALL ^ 0b011, ALL ^ 0b001], [ALL ^ 0b001, ALL]], dtype=np.uint32),
     values=np.array([[1.0, 2.0, 4.0], [-1.0, -3.0, 0.0]]),
     bias=0.25,
 )
