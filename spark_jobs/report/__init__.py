@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 from schemas.errors import UsageError
 from spark_jobs.report.duplicates import gather_duplicates
+from spark_jobs.report.edits import gather_edits
 from spark_jobs.report.ledger import newest_runs, selecting_policy
 from spark_jobs.report.models import gather_models
 from spark_jobs.report.outcomes import gather_outcomes
@@ -36,6 +37,7 @@ def write_report(spark: SparkSession, lake: str, out: Path, *, crawl: str | None
     outcomes = gather_outcomes(tables, policy)
     if crawl is not None and outcomes.records == 0:
         raise UsageError(f"--crawl {crawl}: the lake {lake} has no record of that crawl")
+    runs = newest_runs(tables)
     page = render(
         lake=lake,
         crawl=crawl,
@@ -44,11 +46,12 @@ def write_report(spark: SparkSession, lake: str, out: Path, *, crawl: str | None
         safety=gather_safety(tables),
         histograms=gather_histograms(tables, policy),
         duplicates=gather_duplicates(tables),
+        edits=gather_edits(tables, runs),
         samples=gather_samples(tables, policy, [rule.name for rule in outcomes.rules]),
         tokens=gather_tokens(tables),
         models=gather_models(tables),
         curve=curve,
-        runs=newest_runs(tables),
+        runs=runs,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(out.name + ".part")

@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 
 from spark_jobs.report import charts
 from spark_jobs.report.duplicates import Bin, Duplicates
+from spark_jobs.report.edits import Edits
 from spark_jobs.report.ledger import SelectingPolicy, StageRun
 from spark_jobs.report.models import Models
 from spark_jobs.report.outcomes import Outcomes
@@ -35,6 +36,7 @@ def render(
     safety: Safety,
     histograms: tuple[Histogram, ...],
     duplicates: Duplicates,
+    edits: Edits,
     samples: Samples,
     tokens: Tokens,
     models: Models,
@@ -63,6 +65,7 @@ def render(
         safety=safety,
         histograms=histograms,
         duplicates=duplicates,
+        edits=edits,
         samples=samples,
         tokens=tokens,
         models=models,

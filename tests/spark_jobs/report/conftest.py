@@ -63,6 +63,7 @@ QUALITY = ClassifierCard(
     calibration=(CalibrationPoint(probability=0.25, share=0.5, texts=100),),
     thresholds=(ShareThreshold(share=0.1, threshold=0.0181125),),
 )
+EXAM_COUNTS = {"exam.items": 12, "exam.short_items": 2, "exam.ignored_items": 1, "exam.ngrams": 340, "exam.documents": 1}
 MODEL_CARDS = {Path("m/language-id.bin"): LANGUAGE_ID, Path("m/lid.176.ftz"): LID_176, Path("m/en.bin"): PROSE, Path("m/quality.bin"): QUALITY}
 
 
@@ -110,9 +111,9 @@ def config_of_an_older_version() -> str:
     return json.dumps(config)
 
 
-def ledger_entry(stage: str, config: str, minute: int, seconds: float, rows: int) -> dict[str, object]:
+def ledger_entry(stage: str, config: str, minute: int, seconds: float, rows: int, **counts: int) -> dict[str, object]:
     row = {"run_id": f"{stage}{minute}", "stage": stage, "crawl": "c1", "fingerprint": "f", "config": config, "code_version": "0.1.0+abc", "inputs": "{}"}
-    row |= {"output_table": stage, "output_version": 3, "counts": json.dumps({"rows": rows}), "models": json.dumps({"lid.ftz": "5" * 64})}
+    row |= {"output_table": stage, "output_version": 3, "counts": json.dumps({"rows": rows, **counts}), "models": json.dumps({"lid.ftz": "5" * 64})}
     return row | {"started_at": datetime(2026, 6, 1, 12, minute, tzinfo=UTC), "seconds": seconds}
 
 
@@ -176,6 +177,8 @@ def small_lake(spark, tmp_path_factory) -> str:
         ],
         RUNS: [
             ledger_entry("extract_text", "{}", 1, 61.0, 8),
+            ledger_entry("decontaminate", "{}", 0, 2.0, 1, **EXAM_COUNTS),
+            ledger_entry("deduplicate_near", "{}", 0, 3.0, 1, buckets=14, largest_bucket=2, hot_buckets=1),
             ledger_entry("select_corpus", '{"policy": {"name": "an-older-one"}}', 2, 4.0, 8),
             ledger_entry("select_corpus", config_of_an_older_version(), 3, 5.0, 8),
         ],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import lxml.html
 import pytest
@@ -11,6 +13,9 @@ from schemas.documents import DOCUMENTS
 from schemas.errors import UsageError
 from spark_jobs import delta_io
 from spark_jobs.report import write_report
+from spark_jobs.report.edits import gather_edits
+from spark_jobs.report.ledger import StageRun
+from spark_jobs.report.tables import open_tables
 
 pytestmark = pytest.mark.spark
 
@@ -103,6 +108,25 @@ def test_duplicates_are_shown_with_the_page_that_was_kept(page):
     assert page.get_element_by_id("similarities").xpath(".//*[local-name()='title']/text()") == ["0.86 to 0.88: 1"]
 
 
+def test_hot_buckets_are_told(page):
+    told = " ".join(page.get_element_by_id("buckets-of-bands").text_content().split())
+    assert told.startswith("Of 14 buckets with several documents the largest has 2. Hot buckets,")
+    assert told.endswith(": 1.")
+
+
+def test_edits_are_counted_by_rule_and_evaluation_sets_by_what_was_found_of_them(page):
+    assert table_rows(page, "edits") == [["repeated", "paragraph", "2", "1", "20"]]
+    assert table_rows(page, "decontamination") == [["exam", "12", "2", "1", "340", "1", "0"]]
+
+
+def test_a_table_of_edits_that_the_corpus_was_made_without_is_not_shown(spark, small_lake):
+    tables = open_tables(spark, small_lake, None)
+    read = StageRun("assemble_corpus", "c1", datetime(2026, 6, 1, tzinfo=UTC), 1.0, {"edited": 1, "left_empty": 0}, {}, {}, "corpus", 0, "")
+    versions = {"line_spans": "e3b0", "repeated_spans": "3", "pii_spans": "e3b0"}
+    assert [edit.kind for edit in gather_edits(tables, [replace(read, inputs=versions)]).edits] == ["repeated"]
+    assert gather_edits(tables, [replace(read, inputs=versions | {"repeated_spans": "e3b0"})]).edits == ()
+
+
 def test_languages_and_domains_are_those_of_documents_with_text(page):
     assert [row[:3] for row in table_rows(page, "languages")] == [
         ["en", "5", "2"],
@@ -156,6 +180,8 @@ def test_a_loss_curve_forgets_what_a_restart_repeated_and_a_kill_cut_short(page)
 
 def test_the_newest_run_of_each_stage_is_listed(page):
     assert [row[:4] for row in table_rows(page, "runs")] == [
+        ["decontaminate", "2026-06-01 12:00:00", "2.0 s", "1"],
+        ["deduplicate_near", "2026-06-01 12:00:00", "3.0 s", "1"],
         ["extract_text", "2026-06-01 12:01:00", "1 min 1 s", "8"],
         ["select_corpus", "2026-06-01 12:03:00", "5.0 s", "8"],
     ]
