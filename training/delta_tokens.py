@@ -224,4 +224,7 @@ def _refuse_unreadable(table: DeltaTable, uri: str) -> None:
 
 
 def _type_name(kind: Any) -> str:
-    return {"integer": "int"}.get(str(getattr(kind, "type", kind)), str(getattr(kind, "type", kind)))
+    """A Delta type as contracts name it."""
+    if kind.type == "array":
+        return f"array<{_type_name(kind.element_type)}>"
+    return {"integer": "int"}.get(kind.type, kind.type)
