@@ -63,7 +63,7 @@ def main() -> None:
         scores, milliseconds = measure(name, pages)
         first = first or milliseconds
         print(row(name, scores, milliseconds, milliseconds / first), flush=True)
-    made = json.loads(files("spark_jobs.text").joinpath("block_model.json").read_text(encoding="utf-8"))["made"]
+    made = json.loads(files("spark_jobs.text.pages").joinpath("block_model.json").read_text(encoding="utf-8"))["made"]
     print(row("headwater, held out", made["held_out_f1"], None, None))
 
 

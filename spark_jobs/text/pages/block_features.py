@@ -56,7 +56,7 @@ def feature_names() -> list[str]:
 def _columns(blocks: PageBlocks, metadata: PageMetadata, types: Sequence[float]) -> Columns:
     texts = blocks.texts
     count = len(texts)
-    counted = character_counts(texts)
+    counted = character_counts(texts, frozenset(_WORD.findall((metadata.title or "").lower())))
     words, stops = counted.words, counted.stops
     chars = np.array(list(map(len, texts)), dtype=np.float64)
     linked = np.minimum(np.array(blocks.linked) / chars, 1.0)
@@ -77,7 +77,7 @@ def _columns(blocks: PageBlocks, metadata: PageMetadata, types: Sequence[float])
         "breaks": counted.breaks,
         "money": counted.money > 0,
         "copyright": counted.copyrights > 0,
-        "in_title": _shared_words(texts, words, metadata.title) / (words + 1),
+        "in_title": counted.wanted / (words + 1),
         "in_body": _said(texts, metadata.body),
         "in_description": _said(texts, metadata.description),
         "repeats": _log_counts(_group(list(map(str.lower, texts)))),
@@ -89,12 +89,14 @@ def _place(blocks: PageBlocks, words: Ints, linked: Floats, stops: Ints) -> Colu
     """Features of the elements around a block."""
     inside, parent, ends = np.array(blocks.inside), np.array(blocks.parents), np.array(blocks.ends)
     own_names, elements = np.array(blocks.names), len(blocks.tags)
+    tags = list(dict.fromkeys(blocks.tags))
+    tag_of_element = _group(blocks.tags)
     shapes = _group(blocks.shapes)
     long_words = np.where((words > 12) & (linked < 0.5), words, 0)
     sums = [element_sums(inside, ends, value) for value in (words, words * linked, stops, long_words, np.ones(len(words)))]
     element_words, linked_words, element_stops, element_long, element_blocks = sums
     total = max(float(words.sum()), 1.0)
-    names, tag_masks, paths = own_names.copy(), np.array(list(map(tag_bits, blocks.tags))), np.zeros(elements, dtype=np.uint64)
+    names, tag_masks, paths = own_names.copy(), np.array([tag_bits(tag) for tag in tags])[tag_of_element], np.zeros(elements, dtype=np.uint64)
     steps = shapes.astype(np.uint64) + np.uint64(1)
     for level in element_levels(ends):
         above = parent[level]
@@ -106,7 +108,7 @@ def _place(blocks: PageBlocks, words: Ints, linked: Floats, stops: Ints) -> Colu
     deep = element_depths(ends)
     depth = deep[inside]
     found: Columns = {"depth": depth}
-    tag_numbers = np.array([_TAG_NUMBERS.get(blocks.tags[element], -1) for element in blocks.inside])
+    tag_numbers = np.array([_TAG_NUMBERS.get(tag, -1) for tag in tags])[tag_of_element[inside]]
     found |= _named("tag", TAGS, tag_numbers == np.arange(len(TAGS))[:, None])
     found |= _named("in", ELEMENT_GROUPS, _bit_rows(tag_masks[inside], len(ELEMENT_GROUPS)))
     found |= _named("name", GROUPS, _bit_rows(names[inside], len(GROUPS)))
@@ -122,7 +124,7 @@ def _place(blocks: PageBlocks, words: Ints, linked: Floats, stops: Ints) -> Colu
         found[f"{name}_linked"] = linked_share[at]
         found[f"{name}_up"] = depth - deep[at]
         found[f"{name}_down"] = deep[anchor] - deep[at]
-    found["articles_before"] = np.cumsum([tag == "article" for tag in blocks.tags])[inside]
+    found["articles_before"] = np.cumsum(np.array([tag == "article" for tag in tags])[tag_of_element])[inside]
     of_elements = {
         "share": share,
         "words": np.log1p(element_words),
@@ -251,20 +253,6 @@ def _innermost(blocks: PageBlocks, chosen: list[int]) -> Ints:
     for element in chosen:
         found[element : blocks.ends[element]] = element
     return found
-
-
-def _shared_words(texts: list[str], words: Ints, title: str | None) -> Ints:
-    """How many of each text's words (`words` in number) are in the title."""
-    wanted = set(_WORD.findall((title or "").lower()))
-    if not wanted:
-        return np.zeros(len(texts), dtype=np.int64)
-    # Lower-cased between spaces, a word becomes what it does alone.
-    lower = " ".join(_WORD.findall("\n".join(texts))).lower().split(" ")
-    shared = np.zeros(len(lower) + 1, dtype=np.int64)
-    np.cumsum(np.fromiter(map(wanted.__contains__, lower), dtype=np.int64, count=len(lower)), out=shared[1:])
-    ends = np.cumsum(words)
-    counts: Ints = shared[ends] - shared[ends - words]
-    return counts
 
 
 def _said(texts: list[str], said: str) -> Ints:

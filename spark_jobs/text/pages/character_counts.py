@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,8 +10,6 @@ import numpy.typing as npt
 
 WORD, UPPER, DIGIT, STOP, MONEY, COPYRIGHT, BREAK = (1 << place for place in range(7))
 _SIGNS = {STOP: ".,;!?\u3002\u3001\uff0c", MONEY: "$\u20ac\u00a3\u00a5", COPYRIGHT: "\u00a9", BREAK: "\n"}
-_LAST_CASED = 0x20000
-"""Beyond it Unicode has letters without case and no digits."""
 
 Ints = npt.NDArray[np.int64]
 
@@ -28,23 +24,24 @@ class CharacterCounts:
     """Words that begin with an upper-case letter."""
     numbers: Ints
     """Words that begin with a digit."""
+    wanted: Ints
+    """Words that are among those asked for when lower-cased."""
     stops: Ints
     money: Ints
     copyrights: Ints
     breaks: Ints
 
 
-def character_counts(texts: list[str]) -> CharacterCounts:
-    lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+def character_counts(texts: list[str], wanted: frozenset[str] = frozenset()) -> CharacterCounts:
+    lengths = np.array(list(map(len, texts)), dtype=np.int64)
     # A line feed after each text, so that no word goes on in the next one.
     ends = np.cumsum(lengths + 1) - 1
     bounds = np.stack([ends - lengths, ends])
     joined = "\n".join([*texts, ""])
-    kinds = _kinds()[np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)]
-    word = kinds & WORD
-    first = np.flatnonzero(word[1:] > word[:-1]) + 1
-    if len(word) and word[0]:
-        first = np.concatenate([[0], first])
+    codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    kinds = _kinds()[codes]
+    edges = np.flatnonzero(np.diff(kinds & WORD, prepend=0))
+    first, last = edges[::2], edges[1::2]
     initials = kinds[first]
 
     def count(places: Ints) -> Ints:
@@ -54,21 +51,32 @@ def character_counts(texts: list[str]) -> CharacterCounts:
     signs = np.flatnonzero(kinds & (STOP | MONEY | COPYRIGHT | BREAK))
     sign_kinds = kinds[signs]
     counted = [count(signs[(sign_kinds & kind) > 0]) for kind in _SIGNS]
-    return CharacterCounts(count(first), count(first[(initials & UPPER) > 0]), count(first[(initials & DIGIT) > 0]), *counted)
+    found = first[_among(wanted, joined, codes[first], first, last)] if wanted else first[:0]
+    return CharacterCounts(count(first), count(first[(initials & UPPER) > 0]), count(first[(initials & DIGIT) > 0]), count(found), *counted)
+
+
+def _among(wanted: frozenset[str], joined: str, initials: npt.NDArray[np.uint32], first: Ints, last: Ints) -> Ints:
+    """Places of the words that are `wanted` when lower-cased. Few have the length and the initial of such a word; only those are looked at."""
+    lengths = np.zeros(1 + max(map(len, wanted)), dtype=np.bool_)
+    lengths[list(map(len, wanted))] = True
+    # What is not ASCII may be anything's upper case.
+    letters = np.arange(129) == 128
+    letters[[ord(letter) for word in wanted if word[0].isascii() for letter in (word[0], word[0].upper())]] = True
+    sizes = last - first
+    likely = np.flatnonzero(lengths[np.where(sizes < len(lengths), sizes, 0)] & letters[np.minimum(initials, 128)])
+    words = zip(first[likely].tolist(), last[likely].tolist(), strict=True)
+    found: Ints = likely[np.array([joined[start:end].lower() in wanted for start, end in words], dtype=np.bool_)]
+    return found
 
 
 @cache
 def _kinds() -> npt.NDArray[np.uint8]:
-    """Kinds of each code point, as Python's `re` and `str` have them; made once a process, in a tenth of a second."""
-    kinds = np.zeros(0x110000, dtype=np.uint8)
-    for run in re.finditer(r"\w+", "".join(map(chr, range(len(kinds))))):
-        kinds[run.start() : run.end()] |= WORD
-    kinds[_codes(chr(code) for code in range(_LAST_CASED) if chr(code).isupper())] |= UPPER
-    kinds[_codes(chr(code) for code in range(_LAST_CASED) if chr(code).isdigit())] |= DIGIT
+    """Kinds of each code point, as Python's `re` and `str` have them."""
+    characters = np.arange(0x110000, dtype=np.uint32).view("U1")
+    kinds = np.zeros(len(characters), dtype=np.uint8)
+    for kind, holds in ((WORD, np.strings.isalnum), (UPPER, np.strings.isupper), (DIGIT, np.strings.isdigit)):
+        kinds[holds(characters)] |= kind
+    kinds[ord("_")] |= WORD
     for kind, signs in _SIGNS.items():
-        kinds[_codes(signs)] |= kind
+        kinds[list(map(ord, signs))] |= kind
     return kinds
-
-
-def _codes(characters: Iterable[str]) -> list[int]:
-    return list(map(ord, characters))

@@ -61,26 +61,25 @@ def select_blocks(blocks: PageBlocks, likely: npt.NDArray[np.float64], article: 
     An article is one thing in one place: comments on it and teasers of others beside it read like articles themselves, and only the page as a whole
     tells that they are not. Nothing of the kind holds for threads, listings and shops.
     """
-    words = np.array([len(text.split()) for text in blocks.texts])
+    words = np.array(list(map(len, map(str.split, blocks.texts))))
     if article is None:
         return [int(place) for place in np.flatnonzero(most_likely_content(likely, words))]
-    names = list(blocks.names)
-    for element in range(1, len(names)):
-        names[element] |= names[blocks.parents[element]]
-    aside = (np.array(names)[blocks.inside] & _ASIDE) > 0
+    inside, ends, named_aside = np.array(blocks.inside), np.array(blocks.ends), np.flatnonzero(np.array(blocks.names) & _ASIDE)
+    # Of the elements so named that begin before a block, one is around it unless all of them have ended.
+    begun = np.searchsorted(named_aside, inside, side="right")
+    aside = begun > np.searchsorted(np.sort(ends[named_aside]), inside, side="right")
     if (likely[~aside] >= 0.5).any():
         # Unless all that is likely is named so: names are no proof.
         likely = np.where(aside, likely * ASIDE_FACTOR, likely)
     seconded = np.array([" ".join(text[:_BEGINNING].split()) in article for text in blocks.texts])
     if seconded.any():
         likely = np.where(seconded, likely, likely * ALONE_FACTOR)
-    inside = _inside_main_element(blocks, words * likely)
-    return [int(place) for place in np.flatnonzero(most_likely_content(likely, words) & (inside | (likely > SURE)))]
+    within = _inside_main_element(inside, ends, words * likely)
+    return [int(place) for place in np.flatnonzero(most_likely_content(likely, words) & (within | (likely > SURE)))]
 
 
-def _inside_main_element(blocks: PageBlocks, content: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+def _inside_main_element(around: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], content: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     """Which blocks are in the innermost element that holds MIN_WORDS_SHARE of the likely content."""
-    around, ends = np.array(blocks.inside), np.array(blocks.ends)
     held = element_sums(around, ends, content)
     # Elements that hold more than half are inside one another, so the last in document order is the innermost.
     main = int(np.flatnonzero(held >= MIN_WORDS_SHARE * held[0])[-1])

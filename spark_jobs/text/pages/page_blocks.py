@@ -119,14 +119,6 @@ def page_blocks(root: etree._Element, max_elements: int = MAX_ELEMENTS, code_mar
     linked = links = in_links = read = 0
     after_link = False
 
-    def add(text: str | None) -> None:
-        nonlocal linked
-        # White space between elements is most of what there is, and begins no block.
-        if text and (pieces or not text.isspace()):
-            pieces.append(text)
-            if in_links:
-                linked += len(text)
-
     def end_block() -> None:
         nonlocal linked, links
         text = _block_text(pieces, preformatted=found.tags[path[-1]] == "pre")
@@ -146,39 +138,43 @@ def page_blocks(root: etree._Element, max_elements: int = MAX_ELEMENTS, code_mar
             if read > max_elements:
                 found.cut = True
                 break
+            after_link_before, after_link = after_link, False
             if tag in SKIPPED:
                 walk.skip_subtree()
-            elif tag not in INLINE:
+                continue
+            if tag not in INLINE:
                 if pieces:
                     end_block()
                 links = 0
                 path.append(_open_element(found, element, tag, path[-1]))
-                add(element.text)
-            else:
-                if tag == "a":
-                    in_links += 1
-                    links += 1
-                    if after_link and pieces:
-                        # Links of a menu often have nothing but their style between them.
-                        pieces.append(" ")
-                elif tag == "br":
-                    pieces.append(_BREAK)
-                elif code_marks and tag == "code" and found.tags[path[-1]] != "pre":
-                    pieces.append("`")
-                add(element.text)
-            after_link = False
-            continue
-        if tag in INLINE:
-            if tag == "a":
-                in_links -= 1
+            elif tag == "a":
+                in_links += 1
+                links += 1
+                if after_link_before and pieces:
+                    # Links of a menu often have nothing but their style between them.
+                    pieces.append(" ")
+            elif tag == "br":
+                pieces.append(_BREAK)
             elif code_marks and tag == "code" and found.tags[path[-1]] != "pre":
                 pieces.append("`")
-        elif tag not in SKIPPED:
-            if pieces:
-                end_block()
-            found.ends[path.pop()] = len(found.tags)
-        add(element.tail)
-        after_link = tag == "a" and not element.tail
+            text = element.text
+        else:
+            if tag in INLINE:
+                if tag == "a":
+                    in_links -= 1
+                elif code_marks and tag == "code" and found.tags[path[-1]] != "pre":
+                    pieces.append("`")
+            elif tag not in SKIPPED:
+                if pieces:
+                    end_block()
+                found.ends[path.pop()] = len(found.tags)
+            text = element.tail
+            after_link = tag == "a" and not text
+        # White space between elements is most of what there is, and begins no block.
+        if text and (pieces or not text.isspace()):
+            pieces.append(text)
+            if in_links:
+                linked += len(text)
     if pieces:
         end_block()
     for element in path[: len(found.tags)]:

@@ -21,6 +21,9 @@ _LOOSE_TYPE = re.compile(r'"@type"\s*:\s*\[?\s*"([\w:/.]+)"')
 _CANONICAL = re.compile(r"<link\s[^>]{0,300}\brel\s*=\s*[\"']?canonical\b[^>]{0,2000}>", re.IGNORECASE)
 _TIME = re.compile(r"<time\b[^>]{0,300}\bdatetime\s*=\s*[\"']?([^\"'>\s]{8,40})", re.IGNORECASE)
 _BYLINE = re.compile(r"<(?:a|span)\b[^>]{0,300}\b(?:rel|itemprop)\s*=\s*[\"']?author\b[^>]{0,500}>\s*([^<>]{2,80}?)\s*<", re.IGNORECASE)
+_BYLINE_MARK = re.compile(r"=\s*[\"']?author\b", re.IGNORECASE)
+_BYLINE_BEFORE = 400
+"""Characters before its mark in which a byline's element begins."""
 _DAY = re.compile(r"(?<!\d)((?:19|20)\d\d)[-/.]?(\d\d)[-/.]?(\d\d)(?!\d{3})")
 _ADDRESS = re.compile(r"https?://|www\.|@", re.IGNORECASE)
 
@@ -99,9 +102,15 @@ def _author(works: list[Mapping[str, object]], metas: Mapping[str, str], page: s
         names = [metas[name] for name in _AUTHORS if name in metas]
         names = [name for name in names if not _ADDRESS.search(name)][:1]
     if not names:
-        names = [html.unescape(found[1]) for found in [_BYLINE.search(page)] if found]
+        names = [html.unescape(found[1]) for found in [_byline(page)] if found]
     unique = dict.fromkeys(line for name in names if (line := _line(name)) and len(line) <= 100 and not _ADDRESS.search(line))
     return "; ".join(list(unique)[:10]) or None
+
+
+def _byline(page: str) -> re.Match[str] | None:
+    """The first marked name of the body; most pages have no mark, which is much sooner seen than that they have no such element."""
+    mark = _BYLINE_MARK.search(page)
+    return _BYLINE.search(page, max(mark.start() - _BYLINE_BEFORE, 0)) if mark else None
 
 
 def _date(works: list[Mapping[str, object]], metas: Mapping[str, str], page: str) -> str | None:

@@ -46,6 +46,8 @@ _WORDS = {
     "service": "services service solutions solution pricing platform features about industries software",
     "listing": "list search jobs events top best directory find listings archive tag topics chart schedule",
 }
+_KIND_SETS = tuple(frozenset(kinds.split()) for kinds in _KINDS.values())
+_WORD_SETS = tuple(frozenset(words.split()) for words in _WORDS.values())
 _COUNTED_TAGS = "p li article h2 h3 h4 table tr pre form input button dt blockquote section nav figure"
 _COUNTED = tuple(_COUNTED_TAGS.split())
 _MARKS = {
@@ -87,10 +89,10 @@ def type_features(blocks: PageBlocks, metadata: PageMetadata) -> list[float]:
     address = (metadata.address or "").lower().partition("://")[2]
     host, _, path = address.partition("/")
     path_words, host_words = set(_ADDRESS_WORD.findall(path)), set(_ADDRESS_WORD.findall(host))
-    features = [float(any(kind in metadata.kinds for kind in kinds.split())) for kinds in _KINDS.values()]
+    features = [float(not metadata.kinds.isdisjoint(kinds)) for kinds in _KIND_SETS]
     features += [float(not metadata.kinds), float("website" in metadata.kinds), float(metadata.date is not None), float(metadata.author is not None)]
-    features += [float(any(word in path_words for word in words.split())) for words in _WORDS.values()]
-    features += [float(any(word in host_words for word in words.split())) for words in _WORDS.values()]
+    features += [float(not path_words.isdisjoint(words)) for words in _WORD_SETS]
+    features += [float(not host_words.isdisjoint(words)) for words in _WORD_SETS]
     parts = [part for part in path.partition("?")[0].split("/") if part]
     features += [float(not address), float(bool(address) and not parts), min(len(parts), 6) / 3, float(bool(_YEAR.search(path))), float("?" in path)]
     features += [min(path.count("-"), 12) / 6, float(any(character.isdigit() for character in path))]

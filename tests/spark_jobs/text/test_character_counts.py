@@ -25,3 +25,15 @@ def test_words_and_their_initials_are_those_of_regular_expressions_and_of_str(te
     assert counts.numbers.tolist() == [sum(word[0].isdigit() for word in found) for found in words]
     assert counts.stops.tolist() == [sum(map(text.count, ".,;!?\u3002\u3001\uff0c")) for text in texts]
     assert counts.breaks.tolist() == [text.count("\n") for text in texts]
+
+
+@given(st.lists(TEXTS, max_size=8), st.data())
+def test_wanted_words_are_found_in_any_case(texts, data):
+    lower = [[word.lower() for word in _WORD.findall(text)] for text in texts]
+    known = sorted({word for words in lower for word in words if _WORD.fullmatch(word)})
+    wanted = frozenset(data.draw(st.lists(st.sampled_from(known), max_size=3)) if known else [])
+    assert character_counts(texts, wanted).wanted.tolist() == [sum(word in wanted for word in words) for words in lower]
+
+
+def test_signs_that_are_upper_case_of_ascii_are_found():
+    assert character_counts(["\u212aelvin kelvin KELVIN kelvins"], frozenset({"kelvin"})).wanted.tolist() == [3]
