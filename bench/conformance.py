@@ -2,18 +2,23 @@
 
 Every rule of datatrove 0.10.1's Gopher repetition, Gopher quality, C4 and FineWeb filters is compared alone, on the text as it is; every filter as a whole (it
 rejects where any of its rules does); and the four filters one after another as FineWeb runs them, where C4 changes the text that FineWeb's rules see. Once
-with spaCy's words, as datatrove has them, once with the fast splitter. Prints a table and the ratio of times, and writes bench/results/conformance.json.
+with spaCy's words, as datatrove has them, once with the fast splitter. Pages without text are left out: datatrove's extractor drops them before any filter,
+ours says `extract.no_text`. Prints a table and the ratio of times, and writes bench/results/conformance.json.
+
+datatrove's decisions on the same texts are kept under build/; its time is measured in every run, on every tenth text, beside ours on the same.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from peer_environment import REPOSITORY, datatrove_python
 from signals import page_texts
@@ -24,8 +29,10 @@ from spark_jobs.text.measures.text_view import TextView
 from spark_jobs.text.measures.words import split_words
 
 REAL_PAGES = sorted((REPOSITORY.parent / "shared" / "data" / "warc").glob("web-pages-*.warc.gz"))
+PEER_SCRIPT = Path(__file__).with_name("datatrove_decisions.py")
 RESULTS = REPOSITORY / "bench" / "results" / "conformance.json"
 WARM_UP = 30
+TIMED_EVERY = 10
 FOUR_FAMILIES = ("gopher_repetition", "gopher_quality", "c4", "fineweb_after_c4")
 
 type Splitter = Callable[[str], list[str]]
@@ -95,19 +102,25 @@ def _is_outside(value: Value, low: float | None, high: float | None) -> bool:
     return (low is not None and value < low) or (high is not None and value > high)
 
 
-def peer_decisions(texts: list[str]) -> tuple[list[dict[str, bool | None]], float]:
-    """datatrove's decisions under the same names, and its seconds for the chain; None where a rule cannot be asked for that text."""
+def peer_decisions(texts: list[str]) -> list[dict[str, bool | None]]:
+    """datatrove's decisions under the same names; None where a rule cannot be asked for that text. Kept under build/ for the next run."""
+    state = hashlib.sha256(json.dumps(texts).encode() + PEER_SCRIPT.read_bytes()).hexdigest()[:16]
+    kept = REPOSITORY / "build" / "peers" / f"decisions-{state}.json"
+    if not kept.is_file():
+        rows = run_peer(texts)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps([row["rules"] | {CHAIN: row["chain"] is not None} for row in rows]), encoding="utf-8")
+    decided: list[dict[str, bool | None]] = json.loads(kept.read_text(encoding="utf-8"))
+    return [one | {group: any(one[name] for name in members) for group, members in RULES.items()} for one in decided]
+
+
+def run_peer(texts: list[str], *options: str) -> list[dict[str, Any]]:
+    """What datatrove says of each text: `rules`, `chain` and `seconds` of the chain."""
     with tempfile.TemporaryDirectory() as folder:
         texts_path, out_path = Path(folder) / "texts.jsonl", Path(folder) / "decided.jsonl"
         texts_path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
-        subprocess.run([datatrove_python(), Path(__file__).with_name("datatrove_decisions.py"), texts_path, out_path], check=True)
-        rows = [json.loads(line) for line in out_path.read_text(encoding="utf-8").splitlines()]
-    decided = []
-    for row in rows:
-        rules: dict[str, bool | None] = row["rules"]
-        groups = {group: any(rules[name] for name in members) for group, members in RULES.items()}
-        decided.append(rules | groups | {CHAIN: row["chain"] is not None})
-    return decided, sum(row["seconds"] for row in rows)
+        subprocess.run([datatrove_python(), PEER_SCRIPT, texts_path, out_path, *options], check=True)
+        return [json.loads(line) for line in out_path.read_text(encoding="utf-8").splitlines()]
 
 
 def seconds_to_measure(texts: list[str]) -> float:
@@ -151,22 +164,26 @@ def main() -> None:
     warcs = parser.parse_args().warc
     if not warcs:
         parser.error("no WARC files: name some")
-    texts = [text for warc in warcs for text in page_texts(warc, keep_empty=True)]
-    theirs, peer_seconds = peer_decisions(texts)
-    seconds, of_four = seconds_to_measure(texts), seconds_of_the_four(texts)
+    pages = [text for warc in warcs for text in page_texts(warc, keep_empty=True)]
+    texts = [text for text in pages if text.strip()]
+    theirs = peer_decisions(texts)
+    timed = texts[::TIMED_EVERY]
+    peer_seconds = sum(row["seconds"] for row in run_peer(timed, "--chain-only"))
+    seconds, of_four = seconds_to_measure(timed), seconds_of_the_four(timed)
     splitters: dict[str, Splitter] = {"spacy": split_words_by_spacy, "fast": split_words}
     results = {name: agreement([decide(text, split) for text in texts], theirs) for name, split in splitters.items()}
     print(f"{'rule, filter or chain':<40} {'rejected by datatrove':>22} {'equal, spaCy':>13} {'equal, fast':>12}")
     for name, row in results["spacy"].items():
         print(f"{name:<40} {row['datatrove_rejects']:>15} of {row['texts']:>4} {row['equal']:>12.2%} {results['fast'][name]['equal']:>11.2%}")
     each = {"datatrove": peer_seconds, "the same four": of_four, f"all {len(TEXT_SIGNALS)}": seconds}
-    print(f"{len(texts)} pages; CPU time a page: {', '.join(f'{name} {1000 * spent / len(texts):.2f} ms' for name, spent in each.items())}")
+    print(f"{len(texts)} pages with text, {len(pages) - len(texts)} without left out")
+    print(f"CPU time a page: {', '.join(f'{name} {1000 * spent / len(timed):.2f} ms' for name, spent in each.items())}")
     print(
         f"datatrove takes {peer_seconds / of_four:.0f} times as long as the signals of the same four filters, {peer_seconds / seconds:.0f} times as long as all"
     )
     RESULTS.parent.mkdir(exist_ok=True)
     ratios = {"signals_of_the_four_filters": round(peer_seconds / of_four, 1), "all_signals": round(peer_seconds / seconds, 1)}
-    facts = {"texts": len(texts), "datatrove": "0.10.1", "datatrove_time_over_ours": ratios, "words": results}
+    facts = {"texts": len(texts), "without_text": len(pages) - len(texts), "datatrove": "0.10.1", "datatrove_time_over_ours": ratios, "words": results}
     RESULTS.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 

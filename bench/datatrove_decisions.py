@@ -1,4 +1,6 @@
-"""The peer of bench/conformance.py, run in its own environment: TEXTS OUT. What datatrove's filters decide on each text, rule by rule and one after another.
+"""The peer of bench/conformance.py, run in its own environment: TEXTS OUT [--chain-only].
+
+What datatrove's filters decide on each text, rule by rule and one after another.
 
 TEXTS holds one `{"text": ...}` a line; OUT gets one `{"rules": {name: rejects}, "chain": reason or null, "seconds": ...}` a line.
 
@@ -6,8 +8,8 @@ A filter stops at the first rule that fails. So each rule is asked for by a filt
 is. The chain runs the four whole filters in FineWeb's order, timed; there C4 changes the text that FineWeb's rules see.
 """
 
+import argparse
 import json
-import sys
 import time
 from pathlib import Path
 
@@ -100,14 +102,18 @@ def rejects(rule: BaseFilter, text: str) -> bool | None:
 
 
 def main() -> None:
-    texts_path, out_path = sys.argv[1:]
-    with Path(texts_path).open(encoding="utf-8") as file:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("texts", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--chain-only", action="store_true", help="time the four filters, leave single rules out")
+    arguments = parser.parse_args()
+    with arguments.texts.open(encoding="utf-8") as file:
         texts = [json.loads(line)["text"] for line in file]
-    rules = single_rules()
+    rules = {} if arguments.chain_only else single_rules()
     chain = [GopherRepetitionFilter(), GopherQualityFilter(), C4QualityFilter(filter_no_terminal_punct=False), FineWebQualityFilter()]
     for text in texts[:WARM_UP]:
         first_reason(chain, text)
-    with Path(out_path).open("w", encoding="utf-8") as out:
+    with arguments.out.open("w", encoding="utf-8") as out:
         for text in texts:
             started = time.process_time()
             reason = first_reason(chain, text)

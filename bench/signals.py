@@ -62,10 +62,10 @@ def main() -> None:
     texts = page_texts(warc)
     if not texts:
         parser.error(f"{warc}: no page with text")
-    tokens = sum(len(TextView(text).words) for text in texts) / len(texts)
+    tokens = sum(TextView(text).n_tokens for text in texts) / len(texts)
     whole = milliseconds(measure, texts)
     print(f"{len(texts)} pages, {tokens:.0f} tokens each: {whole:.2f} ms a page, {1000 / whole:.0f} documents/s a core, all {len(TEXT_SIGNALS)} signals")
-    print(f"  splitting words alone: {milliseconds(lambda text: TextView(text).words, texts):.2f} ms")
+    print(f"  splitting words alone: {milliseconds(lambda text: TextView(text).word_ids, texts):.2f} ms")
     for family in dict.fromkeys(signal.family for signal in TEXT_SIGNALS):
         print(f"  {family}, words included: {milliseconds(family_work(family), texts):.2f} ms")
 

@@ -23,7 +23,7 @@ TOKEN_COUNT = Signal(
     type="long",
     description="words and punctuation marks",
     source=_HERE,
-    measure=lambda view: len(view.words),
+    measure=lambda view: view.n_tokens,
     default=None,
     examples=(("", 0), ("Stop, now!", 4)),
 )

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+
 from spark_jobs.signals.signal import Limits, Signal, ratio
 from spark_jobs.text.measures.c4_lines import END_MARKS, POLICY_PHRASES
 from spark_jobs.text.measures.character_classes import ALPHANUMERIC, NUMERIC, PARENTHESIS, SPACE
@@ -20,7 +22,7 @@ _URL = re.compile(r"https?://[-\w@:%.+~#=()?&/]+", re.ASCII)
 
 def fraction_of(view: TextView, kind: int) -> float:
     """Of the characters, those of the kind."""
-    return ratio(int(((view.flags & kind) != 0).sum()), len(view.text))
+    return ratio(int(np.count_nonzero(view.flags & kind)), len(view.text))
 
 
 def url_fraction(view: TextView) -> float:

@@ -12,7 +12,6 @@ from spark_jobs.signals.gopher_quality import STOP_WORDS
 from spark_jobs.signals.gopher_repetition import DUPLICATE_NGRAM_LIMITS, TOP_NGRAM_LIMITS
 from spark_jobs.signals.signal import Limits, Signal, ratio
 from spark_jobs.text.measures.character_classes import ALPHABETIC, SYMBOL, count_before
-from spark_jobs.text.measures.repetition import repeated_with_first
 from spark_jobs.text.measures.text_view import TextView
 
 _SOURCE = "Dolma v1.5, gopher_v1"
@@ -84,7 +83,7 @@ REQUIRED_WORD_COUNT = Signal(
     type="long",
     description="occurrences of `the be to of and that have with`, in lower case",
     source=_SOURCE,
-    measure=lambda view: sum(view.stretch_counts.get(word, 0) for word in STOP_WORDS),
+    measure=lambda view: sum(view.stretch_count(word) for word in STOP_WORDS),
     default=Limits(min=2),
     examples=(("", 0), ("The cat and the dog and, be", 3)),
 )
@@ -119,7 +118,7 @@ DUPLICATE_LINE_FRACTION = Signal(
     type="double",
     description="fraction of lines, blank ones among them, that occur more than once",
     source=_SOURCE,
-    measure=lambda view: ratio(repeated_with_first(view.feed_lines)[0], len(view.feed_lines)),
+    measure=lambda view: ratio(view.repeated_feed_lines[0], len(view.feed_lines)),
     default=Limits(max=0.3),
     at_most=1,
     examples=(("", 0.0), ("one\ntwo\none\nthree", 0.5)),
@@ -131,7 +130,7 @@ DUPLICATE_LINE_CHARACTER_RATIO = Signal(
     type="double",
     description="characters, spaces included, of lines that occur more than once, for each character of a word",
     source=f"{_SOURCE}; Gopher's own limit is 0.2",
-    measure=lambda view: ratio(repeated_with_first(view.feed_lines)[1], int(view.stretch_lengths.sum())),
+    measure=lambda view: ratio(view.repeated_feed_lines[1], int(view.stretch_lengths.sum())),
     default=Limits(max=0.3),
     examples=(("", 0.0), ("one\none\nseven.", 0.5)),
 )

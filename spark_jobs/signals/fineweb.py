@@ -77,7 +77,7 @@ LIST_RATIO = Signal(
     type="double",
     description="line feeds for each token",
     source="FineWeb's published code",
-    measure=lambda view: list_ratio(view.text, len(view.words)),
+    measure=lambda view: list_ratio(view.text, view.n_tokens),
     default=Limits(max=0.3),
     examples=(("", 0.0), ("\n\n", 0.0), ("milk\neggs", 0.5)),
 )

@@ -5,6 +5,8 @@ Words are tokens with a character that is no punctuation; the ratios of symbols 
 
 from __future__ import annotations
 
+import numpy as np
+
 from spark_jobs.signals.signal import Limits, Signal, ratio
 from spark_jobs.text.measures.text_view import TextView
 
@@ -29,10 +31,12 @@ def ellipsis_line_fraction(view: TextView) -> float:
 
 
 def alphabetic_word_fraction(view: TextView) -> float:
-    counts = view.vocabulary_counts.tolist()
+    tokens = list(view.vocabulary)
     # A token that is all letters is settled at the speed of C; the others are few.
-    alphabetic = sum(counts[i] for token, i in view.vocabulary.items() if token.isalpha() or any(map(str.isalpha, token)))
-    return ratio(alphabetic, len(view.words))
+    alphabetic = np.fromiter(map(str.isalpha, tokens), dtype=bool, count=len(tokens))
+    for i in np.flatnonzero(~alphabetic).tolist():
+        alphabetic[i] = any(map(str.isalpha, tokens[i]))
+    return ratio(int(view.vocabulary_counts[alphabetic].sum()), view.n_tokens)
 
 
 WORD_COUNT = Signal(
@@ -63,7 +67,7 @@ HASH_RATIO = Signal(
     type="double",
     description="hash signs for each token",
     source=_SOURCE,
-    measure=lambda view: ratio(view.text.count("#"), len(view.words)),
+    measure=lambda view: ratio(view.text.count("#"), view.n_tokens),
     default=Limits(max=0.1),
     examples=(("", 0.0), ("# one", 0.5)),
 )
@@ -74,7 +78,7 @@ ELLIPSIS_RATIO = Signal(
     type="double",
     description="ellipses, as three dots or as one character, for each token",
     source=_SOURCE,
-    measure=lambda view: ratio(view.text.count("...") + view.text.count("\u2026"), len(view.words)),
+    measure=lambda view: ratio(view.text.count("...") + view.text.count("\u2026"), view.n_tokens),
     default=Limits(max=0.1),
     examples=(("", 0.0), ("well...", 0.5), ("well\u2026 yes", 1 / 3)),
 )

@@ -6,8 +6,6 @@ Its rules on lines remove text; here they are counted, and `edit_lines` removes.
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 
 from spark_jobs.signals.gopher_quality import STOP_WORDS
@@ -20,6 +18,7 @@ _SOURCE = "Penedo et al. 2023, section 3.2, as in DCLM's code"
 _FAMILY = "refinedweb"
 BULLETS = ("\u25cf", "\u2022", "*", "-")
 ELLIPSES = ("...", ". . .", "\u2026")
+_STOP_WORD_FORMS = tuple(form for word in sorted(STOP_WORDS) for form in (word, word.capitalize(), word.upper()))
 _EXAMPLES = {
     "uppercase": "HOME NEWS\nThe news.",
     "numeric": "2024\nThe year was long.",
@@ -35,8 +34,9 @@ def removed_word_fraction(view: TextView) -> float:
     """Of the words that begin with a letter or digit, those that the rules on lines remove."""
     starts, _ = view.stretch_bounds
     words = starts[(view.flags[starts] & ALPHANUMERIC) != 0]
-    removed = sum(int(np.searchsorted(words, end) - np.searchsorted(words, start)) for _, start, end in view.refinedweb_faults)
-    return ratio(removed, len(words))
+    faults = view.refinedweb_faults
+    removed = np.searchsorted(words, [fault.end for fault in faults]) - np.searchsorted(words, [fault.start for fault in faults])
+    return ratio(int(removed.sum()), len(words))
 
 
 def symbol_ratio(view: TextView) -> float:
@@ -52,7 +52,7 @@ def ellipsis_line_fraction(view: TextView) -> float:
 
 
 def stop_word_count(view: TextView) -> int:
-    return sum(view.stretch_counts.get(form, 0) for word in STOP_WORDS for form in (word, word.capitalize(), word.upper()))
+    return sum(view.stretch_count(form) for form in _STOP_WORD_FORMS)
 
 
 def _faulty_lines(rule: str, description: str) -> Signal:
@@ -62,7 +62,7 @@ def _faulty_lines(rule: str, description: str) -> Signal:
         type="long",
         description=description,
         source=_SOURCE,
-        measure=lambda view: Counter(fault.rule for fault in view.refinedweb_faults)[rule],
+        measure=lambda view: view.refinedweb_fault_counts[rule],
         default=None,
         examples=(("", 0), (_EXAMPLES[rule], 1)),
     )
@@ -132,7 +132,7 @@ STOP_WORD_COUNT = Signal(
     type="long",
     description="occurrences of `the be to of and that have with`, in lower or upper case or with a capital",
     source=_SOURCE,
-    measure=lambda view: stop_word_count(view),
+    measure=stop_word_count,
     default=Limits(min=2),
     examples=(("", 0), ("The cat and the dog, and, be", 4)),
 )

@@ -82,8 +82,10 @@ def _repeated_ngrams(word_ids: Integers) -> Iterator[tuple[int, Integers, Intege
     """For n from 2 to 10: n, where the n-grams that occur more than once start, ascending, and equal numbers for equal ones."""
     starts = np.flatnonzero(np.bincount(word_ids)[word_ids] > 1) if len(word_ids) else word_ids
     ids = word_ids[starts]
+    # Ids are at most as many as words; fewer than 2^31 words make pairs of ids that fit 64 bits.
+    bound = len(word_ids) + 1
     for n in range(2, max(DUPLICATE_LENGTHS) + 1):
-        starts, ids = _lengthen(starts, ids)
+        starts, ids = _lengthen(starts, ids, bound)
         yield n, starts, ids
 
 
@@ -93,21 +95,21 @@ def _repeated(starts: Integers, keys: Integers) -> tuple[Integers, Integers]:
         return starts, keys
     order = np.argsort(keys)
     ascending = keys[order]
-    changes = np.concatenate(([True], ascending[1:] != ascending[:-1], [True]))
-    repeats = ~(changes[1:] & changes[:-1])
-    ids = np.empty(len(keys), dtype=np.int64)
-    ids[order] = np.where(repeats, np.cumsum(changes[:-1]), 0)
+    changes = np.ones(len(keys) + 1, dtype=bool)
+    np.not_equal(ascending[1:], ascending[:-1], out=changes[1:-1])
+    repeats = np.flatnonzero(~(changes[1:] & changes[:-1]))
+    ids = np.zeros(len(keys), dtype=np.int64)
+    ids[order[repeats]] = np.cumsum(changes[repeats])
     kept = np.flatnonzero(ids)
     return starts[kept], ids[kept]
 
 
-def _lengthen(starts: Integers, ids: Integers) -> tuple[Integers, Integers]:
-    """From the repeated (n-1)-grams, ascending by start, the repeated n-grams."""
+def _lengthen(starts: Integers, ids: Integers, bound: int) -> tuple[Integers, Integers]:
+    """From the repeated (n-1)-grams, ascending by start, their ids below `bound`, the repeated n-grams."""
     if len(starts) < 2:
         return starts[:0], ids[:0]
     follows = np.flatnonzero(starts[1:] == starts[:-1] + 1)
-    # Fewer than 2^31 words make fewer than 2^31 ids, so a pair of ids fits 64 bits.
-    keys = ids[follows] * (int(ids.max()) + 1) + ids[follows + 1]
+    keys = ids[follows] * bound + ids[follows + 1]
     return _repeated(starts[follows], keys)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +13,7 @@ from spark_jobs.text.measures.c4_lines import C4Lines, read_c4_lines
 from spark_jobs.text.measures.character_classes import NUMERIC, UPPERCASE, Flags, character_flags, count_before, word_bounds
 from spark_jobs.text.measures.characters import NOT_A_DIGIT, PUNCTUATION
 from spark_jobs.text.measures.refinedweb_lines import LineFault, line_faults
-from spark_jobs.text.measures.repetition import Integers, ngram_characters, ngram_shares, repeated_items
+from spark_jobs.text.measures.repetition import Integers, ngram_characters, ngram_shares, repeated_items, repeated_with_first
 from spark_jobs.text.measures.words import split_words
 from spark_jobs.text.privacy import pii_patterns
 from spark_jobs.text.privacy.pii_context import Kind
@@ -48,8 +48,26 @@ class TextView:
 
     @cached_property
     def numbered_words(self) -> tuple[dict[str, int], Integers]:
-        """`vocabulary` and `word_ids`."""
-        return numbered(self.words)
+        """`vocabulary` and `word_ids`. Each distinct stretch between white space is split once, wherever it occurs."""
+        distinct, stretches = self.numbered_stretches
+        words = self.split("\n".join(distinct))
+        ends = np.cumsum(np.fromiter(map(len, words), dtype=np.int64, count=len(words)))
+        ends_of_stretches = np.cumsum(np.fromiter(map(len, distinct), dtype=np.int64, count=len(distinct)))
+        if len(words) == 0 or ends[-1] != ends_of_stretches[-1]:
+            # A splitter that drops characters does not tell which word is of which stretch.
+            return numbered(self.words)
+        vocabulary, ids = numbered(words)
+        after = np.searchsorted(ends, ends_of_stretches, side="right")
+        counts = np.diff(after, prepend=0)
+        repeats = counts[stretches]
+        total = np.cumsum(repeats)
+        # The words of the stretch at each place, as places in `ids`.
+        return vocabulary, ids[np.arange(total[-1]) + np.repeat(after[stretches] - total, repeats)]
+
+    @property
+    def n_tokens(self) -> int:
+        """How many tokens there are, punctuation marks included."""
+        return len(self.word_ids)
 
     @property
     def vocabulary(self) -> dict[str, int]:
@@ -142,7 +160,7 @@ class TextView:
         """Tokens of that text, from those of the whole and of the lines that are not in it: it is not split once more."""
         lines = self.c4_lines
         lost = len(self.split("\n".join(lines.lost))) if lines.lost else 0
-        return len(self.words) - lost + (len(self.split("\n".join(lines.changed))) if lines.changed else 0)
+        return self.n_tokens - lost + (len(self.split("\n".join(lines.changed))) if lines.changed else 0)
 
     @cached_property
     def stretches(self) -> list[str]:
@@ -155,10 +173,15 @@ class TextView:
         return numbered(self.stretches)
 
     @cached_property
-    def stretch_counts(self) -> dict[str, int]:
+    def stretch_counts(self) -> Integers:
         """Occurrences of each distinct stretch."""
         distinct, numbers = self.numbered_stretches
-        return dict(zip(distinct, np.bincount(numbers, minlength=len(distinct)).tolist(), strict=True))
+        return np.bincount(numbers, minlength=len(distinct))
+
+    def stretch_count(self, stretch: str) -> int:
+        """Occurrences of one stretch."""
+        number = self.numbered_stretches[0].get(stretch)
+        return 0 if number is None else int(self.stretch_counts[number])
 
     @cached_property
     def flags(self) -> Flags:
@@ -187,6 +210,11 @@ class TextView:
         return self.text.split("\n") if self.text else []
 
     @cached_property
+    def repeated_feed_lines(self) -> tuple[int, int]:
+        """Of these lines, how many occur more than once, all copies counted, and their characters."""
+        return repeated_with_first(self.feed_lines)
+
+    @cached_property
     def refinedweb_faults(self) -> list[LineFault]:
         """What RefinedWeb's rules on lines remove."""
         feeds = [len(line) + 1 for line in self.text.split("\n")]
@@ -194,3 +222,8 @@ class TextView:
         starts = ends + 1 - feeds
         counts = ((before[ends] - before[starts]).tolist() for before in (count_before(self.flags, kind) for kind in (UPPERCASE, NUMERIC)))
         return list(line_faults(self.text, self.lowered, *counts))
+
+    @cached_property
+    def refinedweb_fault_counts(self) -> Counter[str]:
+        """How many of them each rule has."""
+        return Counter(fault.rule for fault in self.refinedweb_faults)
