@@ -45,8 +45,9 @@ def character_counts(texts: list[str], wanted: frozenset[str] = frozenset()) -> 
     initials = kinds[first]
 
     def count(places: Ints) -> Ints:
-        found = np.searchsorted(places, bounds)
-        return found[1] - found[0]
+        start, end = np.searchsorted(places, bounds)
+        inside: Ints = end - start
+        return inside
 
     signs = np.flatnonzero(kinds & (STOP | MONEY | COPYRIGHT | BREAK))
     sign_kinds = kinds[signs]

@@ -71,6 +71,7 @@ ELEMENT_GROUPS = tuple(_ELEMENTS.split())
 _WORD_BITS = {word: 1 << place for place, words in enumerate(GROUPS.values()) for word in words.split()}
 _TAG_BITS = {tag: 1 << place for place, tag in enumerate(ELEMENT_GROUPS)}
 _NAME_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|h[12]")
+_NAMING, _HIDING = frozenset({"class", "id", "role", "itemprop", "data-testid"}), frozenset({"hidden", "aria-hidden", "style"})
 _BREAK = "\x0b"
 _CHARACTER = re.compile(r"\w")
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
@@ -130,6 +131,7 @@ def page_blocks(root: etree._Element, max_elements: int = MAX_ELEMENTS, code_mar
         pieces.clear()
         linked = links = 0
 
+    inline, skipped = INLINE, SKIPPED
     walk = etree.iterwalk(root, events=("start", "end"))
     for event, element in walk:
         tag = element.tag
@@ -139,10 +141,10 @@ def page_blocks(root: etree._Element, max_elements: int = MAX_ELEMENTS, code_mar
                 found.cut = True
                 break
             after_link_before, after_link = after_link, False
-            if tag in SKIPPED:
+            if tag in skipped:
                 walk.skip_subtree()
                 continue
-            if tag not in INLINE:
+            if tag not in inline:
                 if pieces:
                     end_block()
                 links = 0
@@ -159,12 +161,12 @@ def page_blocks(root: etree._Element, max_elements: int = MAX_ELEMENTS, code_mar
                 pieces.append("`")
             text = element.text
         else:
-            if tag in INLINE:
+            if tag in inline:
                 if tag == "a":
                     in_links -= 1
                 elif code_marks and tag == "code" and found.tags[path[-1]] != "pre":
                     pieces.append("`")
-            elif tag not in SKIPPED:
+            elif tag not in skipped:
                 if pieces:
                     end_block()
                 found.ends[path.pop()] = len(found.tags)
@@ -200,11 +202,11 @@ def _open_element(found: PageBlocks, element: etree._Element, tag: str, parent: 
     found.tags.append(tag)
     names, shape = 0, tag
     for key, value in element.items():
-        if key in ("class", "id", "role", "itemprop", "data-testid"):
+        if key in _NAMING:
             names |= name_bits(value[:200])
             if key == "class":
                 shape = f"{tag}.{value}"
-        elif key == "hidden" or (key == "aria-hidden" and value == "true") or (key == "style" and _HIDDEN_STYLE.search(value)):
+        elif key in _HIDING and (key == "hidden" or (key == "aria-hidden" and value == "true") or (key == "style" and _HIDDEN_STYLE.search(value))):
             names |= _HIDDEN_BIT
     found.names.append(names)
     found.shapes.append(shape)
