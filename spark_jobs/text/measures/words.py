@@ -67,6 +67,11 @@ def _remembered_tokens(stretch: str) -> tuple[str, ...]:
     return tuple(_tokens(stretch))
 
 
+def forget_words() -> None:
+    """Forget the tokens of stretches seen before, so that one measurement of time does not profit from another."""
+    _remembered_tokens.cache_clear()
+
+
 def _tokens(stretch: str) -> list[str]:
     start, end = 0, len(stretch)
     if stretch[-1] in ",:;!?)" and stretch[:-1].isalpha():
