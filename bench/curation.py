@@ -1,12 +1,14 @@
 """WARC files to filtered documents on one core, beside datatrove in the same run: `python bench/curation.py [WARC...] [--copies N]`.
 
 Both are whole processes pinned to one core. Ours runs extract_text, score_signals and select_corpus by the policy `fineweb` in a new lake, Delta tables
-written. Each side runs on the files once and on N copies of them: the first rate has every start in it, the second, from the difference, has none.
+written. Rates are by processor time, of all processes. Each side runs on the files once and on N copies of them: the first rate has every start in it, the
+second, from the difference, has none.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
 import json
 import os
@@ -18,13 +20,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 from peer_environment import REPOSITORY, datatrove_python
 
 REAL_PAGES = REPOSITORY.parent / "shared" / "data" / "warc"
 HERE = Path(__file__).parent
+SECONDS_BETWEEN_LOOKS = 0.2
 
 
-def filter_pages(folder: str, lake_path: str) -> None:
+def filter_pages(folder: str, lake_path: str, extractor: str) -> None:
     """The measured work of our side, in a process of its own."""
     from schemas.decisions import DECISIONS
     from spark_jobs import extract_text, read_warc, score_signals, select_corpus
@@ -32,7 +36,7 @@ def filter_pages(folder: str, lake_path: str) -> None:
     from spark_jobs.session import SessionConfig, start_session
 
     spark = start_session(SessionConfig(master="local[1]", driver_memory="2g", shuffle_partitions=2), app_name="bench curation")
-    stages = ((extract_text.STAGE, {}), (score_signals.STAGE, {}), (select_corpus.STAGE, {"policy": "fineweb"}))
+    stages = ((extract_text.STAGE, {"extractor": extractor}), (score_signals.STAGE, {}), (select_corpus.STAGE, {"policy": "fineweb"}))
     measured = {stage.writes.name for stage, _ in stages}
     absent = {table.name: spark.createDataFrame([], table.spark()) for stage, _ in stages for table in stage.reads if table.name not in measured}
     lake = Lake(spark, lake_path, "bench", absent | {"warc_files": read_warc.warc_files(spark, f"{folder}/*", "bench")})
@@ -42,8 +46,8 @@ def filter_pages(folder: str, lake_path: str) -> None:
     print(json.dumps({"kept": kept}))
 
 
-def command_headwater(folder: Path, out: Path) -> list[str]:
-    return [sys.executable, str(HERE / "curation.py"), "--measured", str(folder), str(out)]
+def command_headwater(folder: Path, out: Path, extractor: str = "headwater") -> list[str]:
+    return [sys.executable, str(HERE / "curation.py"), "--measured", str(folder), str(out), extractor]
 
 
 def command_datatrove(folder: Path, out: Path) -> list[str]:
@@ -51,13 +55,25 @@ def command_datatrove(folder: Path, out: Path) -> list[str]:
 
 
 def run_on_one_core(command: list[str], environment: dict[str, str]) -> tuple[float, int]:
-    """Wall-clock seconds of a process pinned to one core, and the documents that it kept. Raises `SystemExit` with its last words where it fails."""
-    started = time.monotonic()
-    done = subprocess.run(["taskset", "-c", "0", *command], capture_output=True, text=True, env=environment)
-    seconds = time.monotonic() - started
-    if done.returncode != 0:
-        raise SystemExit(f"{command[:2]} failed:\n{done.stderr[-2000:]}")
-    return seconds, json.loads(done.stdout.strip().splitlines()[-1])["kept"]
+    """Processor seconds of a process pinned to one core and of all that it starts, and the documents that it kept.
+
+    Other work on the machine lengthens wall-clock time and hardly changes these. Raises `SystemExit` with the last words of a process that fails.
+    """
+    seconds: dict[int, float] = {}
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as words:
+        running = subprocess.Popen(["taskset", "-c", "0", *command], stdout=output, stderr=words, text=True, env=environment)
+        root = psutil.Process(running.pid)
+        while running.poll() is None:
+            for process in (root, *root.children(recursive=True)):
+                with contextlib.suppress(psutil.Error):
+                    times = process.cpu_times()
+                    seconds[process.pid] = times.user + times.system
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        output.seek(0)
+        words.seek(0)
+        if running.returncode != 0:
+            raise SystemExit(f"{command[:2]} failed:\n{words.read()[-2000:]}")
+        return sum(seconds.values()), json.loads(output.read().strip().splitlines()[-1])["kept"]
 
 
 def count_responses(file: Path) -> int:
@@ -74,7 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("warc", nargs="*", type=Path, default=sorted(REAL_PAGES.glob("web-pages-*.warc.gz")), help="WARC files with HTML responses")
     parser.add_argument("--copies", type=int, default=3, help="copies of the files in the longer run")
-    parser.add_argument("--measured", nargs=2, metavar=("FOLDER", "LAKE"), help=argparse.SUPPRESS)
+    parser.add_argument("--measured", nargs=3, metavar=("FOLDER", "LAKE", "EXTRACTOR"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measured:
         return filter_pages(*arguments.measured)

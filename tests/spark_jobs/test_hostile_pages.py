@@ -69,11 +69,14 @@ HOSTILE = {
     "the same page again": (lambda: response(""), {TEXT_FOUND}),
 }
 _READ = """
-import json, resource, sys
+import json, sys
+from pathlib import Path
 from spark_jobs.extract_text import Config, file_rows
 for row in file_rows(sys.argv[1], "c", Config(max_seconds=3.0, max_memory_mib=1024)):
     print(json.dumps([row["record_id"], row["extract_status"], row.get("extract_reason")]))
-print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024))
+# Not getrusage: its peak is inherited from the process that forks.
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+print(json.dumps(int(status["VmHWM"].split()[0]) // 1024))
 """
 
 
