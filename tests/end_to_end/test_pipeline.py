@@ -14,12 +14,15 @@ from pathlib import Path
 import pytest
 
 from schemas import exit_codes
+from schemas.configuration import load_config
 from spark_jobs import delta_io
-from spark_jobs.pipeline import STAGES
+from spark_jobs.cli import pipeline_file
+from spark_jobs.pipeline import PipelineConfig, enabled_stages
 from tests.end_to_end.conftest import CORPUS, corpus
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(900)]
 
+STAGES = enabled_stages(load_config(PipelineConfig, pipeline_file("demo")))
 TABLES = tuple(stage.writes for stage in STAGES)
 SMALL = ("--set", "train_tokenizer.vocabulary_size=600", "--set", "session.driver_memory=2g", "--set", "session.shuffle_partitions=2")
 
