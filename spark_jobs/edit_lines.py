@@ -16,6 +16,7 @@ from schemas import configuration
 from schemas.decisions import DECISIONS
 from schemas.documents import DOCUMENTS
 from schemas.spans import LINE_SPANS
+from spark_jobs.kept_texts import kept_texts, span_batch
 from spark_jobs.run_stage import Stage
 from spark_jobs.text.measures.line_edits import ALL_RULES, line_edits
 
@@ -43,10 +44,8 @@ def transform(documents: DataFrame, decisions: DataFrame, *, config: Config) -> 
         for batch in batches:
             yield find_in_batch(batch, frozenset(config.rules))
 
-    kept = decisions.where(F.col("outcome") == "kept").select("doc_id")
-    texts = documents.where(F.col("extract_status") == "extracted").select("doc_id", "crawl", "text")
-    kept_texts = texts.join(F.broadcast(kept) if config.broadcast_kept else kept, "doc_id", "left_semi")
-    return kept_texts.mapInArrow(find, LINE_SPANS.spark()).select(*LINE_SPANS.column_names)
+    texts = kept_texts(documents, decisions, "doc_id", "crawl", "text", broadcast_kept=config.broadcast_kept)
+    return texts.mapInArrow(find, LINE_SPANS.spark()).select(*LINE_SPANS.column_names)
 
 
 def find_in_batch(batch: pa.RecordBatch, rules: frozenset[str]) -> pa.RecordBatch:
@@ -56,8 +55,7 @@ def find_in_batch(batch: pa.RecordBatch, rules: frozenset[str]) -> pa.RecordBatc
         for document in batch.to_pylist()
         for edit in line_edits(document["text"], rules)
     ]
-    columns = zip(*rows, strict=True) if rows else ([] for _ in LINE_SPANS.columns)
-    return pa.RecordBatch.from_arrays([pa.array(c, f.type) for c, f in zip(columns, LINE_SPANS.arrow(), strict=True)], schema=LINE_SPANS.arrow())
+    return span_batch(rows, LINE_SPANS)
 
 
 def edit_counts() -> Mapping[str, Column]:

@@ -18,6 +18,7 @@ from schemas import configuration
 from schemas.decisions import DECISIONS
 from schemas.documents import DOCUMENTS
 from schemas.spans import PII_SPANS
+from spark_jobs.kept_texts import kept_texts, span_batch
 from spark_jobs.run_stage import Stage
 from spark_jobs.text.privacy.pii import DEFAULT_REGIONS, Found, PiiDetector, placeholders
 from spark_jobs.text.privacy.pii_context import Kind
@@ -57,10 +58,8 @@ def transform(documents: DataFrame, decisions: DataFrame, *, config: Config) -> 
         for batch in batches:
             yield find_in_batch(batch, config)
 
-    kept = decisions.where(F.col("outcome") == "kept").select("doc_id")
-    texts = documents.where(F.col("extract_status") == "extracted").select("doc_id", "crawl", "language", "text")
-    kept_texts = texts.join(F.broadcast(kept) if config.broadcast_kept else kept, "doc_id", "left_semi")
-    return kept_texts.mapInArrow(find, PII_SPANS.spark()).select(*PII_SPANS.column_names)
+    texts = kept_texts(documents, decisions, "doc_id", "crawl", "language", "text", broadcast_kept=config.broadcast_kept)
+    return texts.mapInArrow(find, PII_SPANS.spark()).select(*PII_SPANS.column_names)
 
 
 def find_in_batch(batch: pa.RecordBatch, config: Config) -> pa.RecordBatch:
@@ -75,8 +74,7 @@ def find_in_batch(batch: pa.RecordBatch, config: Config) -> pa.RecordBatch:
             found = _with_names(found, names.find(text))
         for item, replacement in zip(found, placeholders(text, found, numbered=config.numbered), strict=True):
             rows.append((document["doc_id"], document["crawl"], "pii", item.kind, item.start, item.end, replacement))
-    columns = zip(*rows, strict=True) if rows else ([] for _ in PII_SPANS.columns)
-    return pa.RecordBatch.from_arrays([pa.array(c, f.type) for c, f in zip(columns, PII_SPANS.arrow(), strict=True)], schema=PII_SPANS.arrow())
+    return span_batch(rows, PII_SPANS)
 
 
 def _with_names(found: Sequence[Found], names: Sequence[Found]) -> list[Found]:

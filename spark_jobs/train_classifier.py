@@ -16,10 +16,11 @@ from pydantic import Field
 
 from schemas.configuration import Config
 from schemas.errors import UsageError
+from spark_jobs.text.file_identity import file_sha256
 from spark_jobs.text.models.calibration import area_under_curve, calibration_error, calibration_table, confusions, label_figures, threshold_for_share
 from spark_jobs.text.models.classifier import ClassifierCard, ShareThreshold
 from spark_jobs.text.models.fasttext_model import FastTextConfig, FastTextModel, train
-from spark_jobs.text.models.model_card import SourceFile, file_sha256, write_card
+from spark_jobs.text.models.model_card import SourceFile, write_card
 from spark_jobs.text.models.training_texts import Labelled, in_holdout, read_documents
 
 POSITIVE, NEGATIVE = "positive", "negative"

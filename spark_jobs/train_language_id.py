@@ -15,10 +15,11 @@ from pydantic import Field
 
 from schemas.configuration import Config
 from schemas.errors import UsageError
+from spark_jobs.text.file_identity import file_sha256
 from spark_jobs.text.models.fasttext_model import FastTextConfig, FastTextModel, train
 from spark_jobs.text.models.language_codes import short_name, short_names_of_model
 from spark_jobs.text.models.language_id_card import LanguageIdCard, measure_language_id
-from spark_jobs.text.models.model_card import file_sha256, source_files, write_card
+from spark_jobs.text.models.model_card import source_files, write_card
 from spark_jobs.text.models.training_texts import Labelled, in_holdout, read_labelled
 
 

@@ -19,8 +19,9 @@ from pydantic import Field
 
 from schemas.configuration import Config
 from schemas.errors import HeadwaterError, UsageError
+from spark_jobs.text.file_identity import file_sha256
 from spark_jobs.text.models.kenlm_model import LanguageModel, LanguageModelCard, Percentile, Preparation
-from spark_jobs.text.models.model_card import file_sha256, source_files, write_card
+from spark_jobs.text.models.model_card import source_files, write_card
 from spark_jobs.text.models.training_texts import in_holdout, read_documents
 
 PERCENTILES = (1, 2, 5, 10, 20, 25, 30, 40, 50, 60, 70, 75, 80, 90, 95, 98, 99)

@@ -14,7 +14,7 @@ from schemas.errors import HeadwaterError, UsageError
 from spark_jobs import score_signals
 from spark_jobs.text.measures.sentences import split_sentences
 from spark_jobs.text.models.classifier import Classifier, ClassifierCard, ClassifierModel, SentenceClassifier
-from spark_jobs.text.models.document_scorer import DocumentScorer, ModelsConfig, model_files
+from spark_jobs.text.models.document_scorer import DocumentScorer, ModelsConfig, load_scorer, model_files
 from spark_jobs.text.models.fasttext_model import FastTextConfig, FastTextModel, bundled_language_model, train
 from spark_jobs.text.models.kenlm_model import LanguageModel, LanguageModelCard
 from spark_jobs.text.models.model_card import read_card
@@ -255,3 +255,14 @@ def test_topics_have_a_label_and_models_judge_their_languages_only(toxicity_mode
     assert english.topic.label == german.topic.label == "quarrel"
     assert english.toxicity.maximum > 0.5
     assert (german.toxicity, english.perplexity, english.quality, english.nsfw) == (None, None, None, None)
+
+
+def test_a_model_that_is_replaced_at_the_same_path_is_read_again(tmp_path):
+    path = tmp_path / "topic.bin"
+    config = ClassifierConfig(fasttext=FastTextConfig(bucket=1000, min_count=1, dim=8, epoch=25))
+    models = ModelsConfig(topic=path).model_dump_json()
+    for good, bad in (("farm", "quarrel"), ("garden", "dispute")):
+        train_classifier("topic", [(good, text) for text in GOOD] + [(bad, text) for text in BAD], None, (), path, config)
+        scorer = load_scorer(models)
+        assert scorer.score(BAD[0], "en").topic.label == bad
+        assert load_scorer(models) is scorer

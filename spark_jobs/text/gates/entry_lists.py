@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from schemas.errors import UsageError
+from spark_jobs.text.file_identity import file_sha256
 
 
 def read_entries(path: Path) -> Iterator[str]:
@@ -25,17 +25,10 @@ def read_entries(path: Path) -> Iterator[str]:
         raise UsageError(f"{path}: the list holds no entry")
 
 
-def list_versions(paths: Iterable[Path]) -> tuple[tuple[int, int], ...]:
-    """Time of change and size of each list, (0, 0) of one that is missing: by these a worker that has read the lists sees that they are others now."""
-    stats = (path.stat() if path.is_file() else None for path in paths)
-    return tuple((found.st_mtime_ns, found.st_size) if found is not None else (0, 0) for found in stats)
-
-
 def list_digests(paths: Iterable[Path]) -> dict[str, str]:
     """Path of each list to its SHA-256 in hex, for the ledger; the errors of `read_entries`."""
     digests = {}
     for path in paths:
         next(read_entries(path))
-        with path.open("rb") as file:
-            digests[str(path)] = hashlib.file_digest(file, "sha256").hexdigest()
+        digests[str(path)] = file_sha256(path)
     return digests

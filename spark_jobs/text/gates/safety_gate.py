@@ -19,7 +19,8 @@ from pydantic import Field
 
 from schemas import configuration
 from schemas.errors import UsageError
-from spark_jobs.text.gates.entry_lists import list_digests, list_versions, read_entries
+from spark_jobs.text.file_identity import Versions, file_versions
+from spark_jobs.text.gates.entry_lists import list_digests, read_entries
 from spark_jobs.text.gates.keyword_search import KeywordSearch, url_words
 
 _HEX_BYTES = {"sha256": 32, "md5": 16, "pdq": 32}
@@ -113,11 +114,11 @@ def evidence_json(matches: Iterable[Match], payload: bytes | None) -> str:
 
 def load_safety_gate(config: Config) -> SafetyGate:
     """The gate of a configuration, its lists read once in the life of a worker and again when they change."""
-    return _read_gate(config, list_versions(config.files()))
+    return _read_gate(config, file_versions(config.files()))
 
 
 @lru_cache(maxsize=1)
-def _read_gate(config: Config, versions: tuple[tuple[int, int], ...]) -> SafetyGate:
+def _read_gate(config: Config, versions: Versions) -> SafetyGate:
     """`versions` are those of the lists."""
     return SafetyGate(config)
 

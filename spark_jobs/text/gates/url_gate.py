@@ -19,7 +19,8 @@ from pydantic import Field, model_validator
 
 from schemas import configuration
 from schemas.errors import UsageError
-from spark_jobs.text.gates.entry_lists import list_digests, list_versions, read_entries
+from spark_jobs.text.file_identity import Versions, file_versions
+from spark_jobs.text.gates.entry_lists import list_digests, read_entries
 from spark_jobs.text.gates.hashed_keys import HashedKeys
 
 MAX_URL_CHARACTERS = 4096
@@ -161,11 +162,11 @@ def path_prefixes(bare: str) -> list[str]:
 def load_url_gate(config: Config) -> UrlGate | None:
     """The gate of a configuration, its lists read once in the life of a worker and again when they change; None where it has none."""
     files = config.files()
-    return _read_gate(config, list_versions(files)) if files else None
+    return _read_gate(config, file_versions(files)) if files else None
 
 
 @lru_cache(maxsize=2)
-def _read_gate(config: Config, versions: tuple[tuple[int, int], ...]) -> UrlGate:
+def _read_gate(config: Config, versions: Versions) -> UrlGate:
     """`versions` are those of the lists. Two: the gate before extraction, and the lists of those who opted out."""
     return UrlGate(config)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 from schemas.errors import UsageError
+from spark_jobs.text.file_identity import Versions, file_sha256, file_versions
 from spark_jobs.text.gates.keyword_search import KeywordSearch
-from spark_jobs.text.models.model_card import file_sha256
 
 ALLOWED: Final = frozenset({"sm", "\u30b0\u30ed", "\u5973\u306e\u5b50", "\u6027"})
 """Entries for Japanese and Chinese that C4's code leaves out: parts of everyday words, each of which would reject a tenth of all documents."""
@@ -26,10 +26,15 @@ class BadWords:
         return None if words is None else len(words.find(text))
 
 
-@cache
 def load_bad_words(folder: str) -> BadWords:
-    """The lists, made once in the life of a worker."""
-    entries = {path.stem: path.read_text(encoding="utf-8").splitlines() for path in _files(Path(folder))}
+    """The lists, made once in the life of a worker and again when they change."""
+    files = _files(Path(folder))
+    return _read_lists(tuple(files), file_versions(files))
+
+
+@lru_cache(maxsize=1)
+def _read_lists(files: tuple[Path, ...], versions: Versions) -> BadWords:
+    entries = {path.stem: path.read_text(encoding="utf-8").splitlines() for path in files}
     return BadWords({language: KeywordSearch({language: (word for word in words if word.strip() not in ALLOWED)}) for language, words in entries.items()})
 
 

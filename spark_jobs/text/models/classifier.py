@@ -10,9 +10,10 @@ from pydantic import Field, model_validator
 
 from schemas.configuration import Config
 from schemas.errors import UsageError
+from spark_jobs.text.file_identity import file_sha256
 from spark_jobs.text.models.calibration import CalibrationPoint, Confusion, LabelFigures, calibrated
 from spark_jobs.text.models.fasttext_model import FastTextModel, load_model, require_model
-from spark_jobs.text.models.model_card import ModelCard, card_path, file_sha256, read_card
+from spark_jobs.text.models.model_card import ModelCard, card_path, read_card
 from spark_jobs.text.models.model_scores import SentenceScores, Topic
 
 

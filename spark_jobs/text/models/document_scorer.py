@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import Field
 
 from schemas.configuration import Config
+from spark_jobs.text.file_identity import Versions, file_versions
 from spark_jobs.text.measures.sentences import split_sentences
 from spark_jobs.text.models.classifier import Classifier, ClassifierModel, SentenceClassifier, classifier_files, require_classifier
-from spark_jobs.text.models.kenlm_model import language_model_files, load_language_model, require_language_model
+from spark_jobs.text.models.kenlm_model import LanguageModel, files_of_language_model, language_model_files, require_language_model
+from spark_jobs.text.models.model_card import card_path
 from spark_jobs.text.models.model_scores import ModelScores
 
 CLASSIFIERS = ("quality", "toxicity", "nsfw", "topic")
@@ -43,7 +45,7 @@ class DocumentScorer:
     """The given models in memory."""
 
     def __init__(self, config: ModelsConfig) -> None:
-        self._perplexity = {language: load_language_model(str(path)) for language, path in config.perplexity.items()}
+        self._perplexity = {language: LanguageModel(path) for language, path in config.perplexity.items()}
         self._classifiers = {kind: Classifier(model, kind=kind) for kind, model in config.classifiers().items()}
 
     def score(self, text: str, language: str | None) -> ModelScores:
@@ -64,9 +66,16 @@ class DocumentScorer:
         return classifier if classifier is not None and classifier.judges(language) else None
 
 
-@cache
 def load_scorer(config_json: str) -> DocumentScorer:
-    """The scorer of a `ModelsConfig` in JSON, made once in the life of a worker."""
+    """The scorer of a `ModelsConfig` in JSON, made once in the life of a worker and again when a model or its card changes."""
+    config = ModelsConfig.model_validate_json(config_json)
+    perplexity = [file for path in config.perplexity.values() for file in files_of_language_model(path)]
+    classifiers = [file for model in config.classifiers().values() for file in (model.path, card_path(model.path))]
+    return _make_scorer(config_json, file_versions([*perplexity, *classifiers]))
+
+
+@lru_cache(maxsize=1)
+def _make_scorer(config_json: str, versions: Versions) -> DocumentScorer:
     return DocumentScorer(ModelsConfig.model_validate_json(config_json))
 
 

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from schemas.configuration import Config
 from schemas.errors import HeadwaterError, UsageError
-from spark_jobs.text.models.model_card import file_sha256
+from spark_jobs.text.file_identity import Versions, file_sha256, file_versions
 from spark_jobs.text.models.training_texts import Labelled
 
 LABEL_PREFIX = "__label__"
@@ -84,9 +84,13 @@ class FastTextModel:
         return [next((min(1.0, float(probability)) for probability, name in pairs if name == wanted), 0.0) for pairs in found]
 
 
-@cache
 def load_model(path: str) -> FastTextModel:
-    """The model at `path`, read once in the life of a worker."""
+    """The model at `path`, read once in the life of a worker and again when it changes."""
+    return _read_model(path, file_versions((Path(path),)))
+
+
+@cache
+def _read_model(path: str, versions: Versions) -> FastTextModel:
     return FastTextModel(path)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +10,8 @@ import kenlm
 
 from schemas.configuration import Config
 from schemas.errors import UsageError
-from spark_jobs.text.models.model_card import ModelCard, card_path, file_sha256, read_card
+from spark_jobs.text.file_identity import file_sha256
+from spark_jobs.text.models.model_card import ModelCard, card_path, read_card
 from spark_jobs.text.models.normal_text import normal_text, word_line
 
 WORDS = "words"
@@ -73,12 +73,6 @@ class Preparation:
         return [line for line in prepared if line]
 
 
-@cache
-def load_language_model(path: str) -> LanguageModel:
-    """The model at `path`, read once in the life of a worker."""
-    return LanguageModel(Path(path))
-
-
 def require_language_model(path: Path) -> LanguageModelCard:
     """The card of a model that can be loaded; raises `UsageError` where the file, the card or its tokenizer is missing."""
     if not path.is_file():
@@ -92,11 +86,16 @@ def require_language_model(path: Path) -> LanguageModelCard:
     return card
 
 
+def files_of_language_model(path: Path) -> list[Path]:
+    """The files that the scores depend on; the errors of `require_language_model`."""
+    card = require_language_model(path)
+    return [path, card_path(path), *([path.parent / card.tokenizer] if card.tokenizer != WORDS else [])]
+
+
 def language_model_files(path: Path) -> dict[str, str]:
     """Each file that the scores depend on, with its SHA-256. Raises `UsageError` where the model is not the one that its card describes."""
     card = require_language_model(path)
-    files = [path, card_path(path), *([path.parent / card.tokenizer] if card.tokenizer != WORDS else [])]
-    hashes = {str(file): file_sha256(file) for file in files}
+    hashes = {str(file): file_sha256(file) for file in files_of_language_model(path)}
     if card.sha256 and card.sha256 != hashes[str(path)]:
         raise UsageError(f"{path}: not the model that its card describes: SHA-256 {hashes[str(path)]} is not {card.sha256}")
     return hashes

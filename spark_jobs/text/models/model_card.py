@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Literal
@@ -11,6 +10,7 @@ from pydantic import Field, ValidationError
 
 from schemas.configuration import Config, describe_validation_error
 from schemas.errors import UsageError
+from spark_jobs.text.file_identity import file_sha256
 
 Kind = Literal["perplexity", "language-id", "quality", "topic", "toxicity", "nsfw"]
 
@@ -62,14 +62,6 @@ def read_card[C: ModelCard](model: Path, kind: type[C]) -> C | None:
         return kind.model_validate_json(path.read_text(encoding="utf-8"))
     except ValidationError as error:
         raise UsageError(describe_validation_error(error, str(path))) from None
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file in hex; raises `UsageError` where it is missing."""
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def source_files(paths: tuple[Path, ...]) -> tuple[SourceFile, ...]:
