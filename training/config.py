@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -63,9 +64,13 @@ class TrainingConfig(Config):
 
     def data_parallel(self, world_size: int) -> int:
         """Replicas that fit in `world_size` ranks; `UsageError` where ranks or sequences are left over."""
-        replica = self.parallel.tensor * self.parallel.pipeline
+        parallel = self.parallel
+        sizes = {"tensor": parallel.tensor, "pipeline": parallel.pipeline, **({"context": parallel.context} if parallel.context > 1 else {})}
+        replica = math.prod(sizes.values())
         if world_size % replica:
-            raise UsageError(f"world size {world_size} does not fit parallel.tensor {self.parallel.tensor} x parallel.pipeline {self.parallel.pipeline}")
+            raise UsageError(f"world size {world_size} does not fit {' x '.join(f'parallel.{name} {size}' for name, size in sizes.items())}")
+        if (world_size // parallel.pipeline) % parallel.expert:
+            raise UsageError(f"parallel.expert: {parallel.expert} does not divide the {world_size // parallel.pipeline} ranks of a pipeline stage")
         replicas = world_size // replica
         if self.batch_sequences % (replicas * self.batch.micro_sequences):
             raise UsageError(
@@ -82,20 +87,65 @@ def require_fit(config: TrainingConfig) -> None:
     for name, size in sizes.items():
         if size % parallel.tensor:
             raise UsageError(f"parallel.tensor: {parallel.tensor} does not divide model.{name} {size}")
-    if model.layers % parallel.pipeline:
-        raise UsageError(f"parallel.pipeline: {parallel.pipeline} does not divide model.layers {model.layers}")
-    if parallel.sequence_parallel and parallel.tensor == 1:
-        raise UsageError("parallel.sequence_parallel: needs parallel.tensor > 1")
-    if parallel.sequence_parallel and config.data.sequence_length % parallel.tensor:
-        raise UsageError(f"parallel.sequence_parallel: parallel.tensor {parallel.tensor} does not divide data.sequence_length {config.data.sequence_length}")
-    if model.hidden % model.heads:
+    _require_parallel_fit(model, parallel)
+    _refuse_what_is_not_built(config)
+    if model.head_width is None and model.hidden % model.heads:
         raise UsageError(f"model.heads: {model.heads} does not divide model.hidden {model.hidden}")
-    if (model.hidden // model.heads) % 2:
-        raise UsageError(f"model.heads: {model.heads} leave heads of {model.hidden // model.heads} dimensions, and rotary positions turn pairs of them")
+    if model.head % 2:
+        raise UsageError(f"model.heads: {model.heads} leave heads of {model.head} dimensions, and rotary positions turn pairs of them")
     if model.heads % model.query_groups:
         raise UsageError(f"model.query_groups: {model.query_groups} does not divide model.heads {model.heads}")
+    _require_sequence_fit(parallel, "data.sequence_length", config.data.sequence_length)
+    for number, stage in enumerate(config.stages):
+        if stage.sequence_length is not None:
+            _require_sequence_fit(parallel, f"stages.{number}.sequence_length", stage.sequence_length)
     if config.batch.tokens % config.data.sequence_length:
         raise UsageError(f"batch.tokens: {config.batch.tokens} is no multiple of data.sequence_length {config.data.sequence_length}")
+
+
+def _require_parallel_fit(model: ModelConfig, parallel: ParallelConfig) -> None:
+    if model.layers % (parallel.pipeline * parallel.virtual_stages):
+        times = f" x parallel.virtual_stages {parallel.virtual_stages}" if parallel.virtual_stages > 1 else ""
+        raise UsageError(f"parallel.pipeline: {parallel.pipeline}{times} does not divide model.layers {model.layers}")
+    if parallel.virtual_stages > 1 and parallel.pipeline == 1:
+        raise UsageError("parallel.virtual_stages: needs parallel.pipeline > 1")
+    if parallel.sequence_parallel and parallel.tensor == 1:
+        raise UsageError("parallel.sequence_parallel: needs parallel.tensor > 1")
+    if parallel.expert > 1 and not model.experts:
+        raise UsageError("parallel.expert: needs model.experts")
+    if model.experts % parallel.expert:
+        raise UsageError(f"parallel.expert: {parallel.expert} does not divide model.experts {model.experts}")
+    if model.experts and parallel.tensor > 1 and not parallel.sequence_parallel:
+        raise UsageError("parallel.sequence_parallel: model.experts need it where parallel.tensor > 1")
+
+
+def _refuse_what_is_not_built(config: TrainingConfig) -> None:
+    model, parallel, schedule = config.model, config.parallel, config.schedule
+    missing = {
+        "model.head_width": model.head_width is not None,
+        "model.experts": model.experts > 0,
+        "model.qk_norm": model.qk_norm,
+        "model.fp8": model.fp8,
+        "parallel.virtual_stages": parallel.virtual_stages > 1,
+        "parallel.context": parallel.context > 1,
+        "parallel.shard_optimizer": parallel.shard_optimizer,
+        "parallel.recompute": parallel.recompute != "none",
+        "schedule.kind": schedule.kind != "cosine",
+        "schedule.warmup_tokens": schedule.warmup_tokens is not None,
+        "schedule.rewarm_step": schedule.rewarm_step is not None,
+    }
+    for key, asked in missing.items():
+        if asked:
+            raise UsageError(f"{key}: is not built yet")
+
+
+def _require_sequence_fit(parallel: ParallelConfig, key: str, length: int) -> None:
+    # Each context rank holds two stretches of a sequence.
+    pieces = parallel.context * 2 if parallel.context > 1 else 1
+    if length % pieces:
+        raise UsageError(f"parallel.context: twice {parallel.context} does not divide {key} {length}")
+    if parallel.sequence_parallel and length // parallel.context % parallel.tensor:
+        raise UsageError(f"parallel.sequence_parallel: parallel.tensor {parallel.tensor} does not divide {key} {length}")
 
 
 def load_recipe(recipe: str, settings: tuple[str, ...] = ()) -> TrainingConfig:

@@ -14,7 +14,7 @@ def learning_rate(step: int, *, peak: float, schedule: ScheduleConfig, steps: in
     """
     if step < schedule.warmup_steps:
         return peak * (step + 1) / schedule.warmup_steps
-    end = schedule.decay_steps if schedule.decay_steps is not None else steps
+    end = schedule.end_step if schedule.end_step is not None else steps
     progress = min(1.0, (step - schedule.warmup_steps) / max(1, end - schedule.warmup_steps))
     floor = peak * schedule.final_ratio
     return floor + (peak - floor) * 0.5 * (1 + math.cos(math.pi * progress))

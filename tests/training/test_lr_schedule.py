@@ -15,7 +15,7 @@ def test_it_warms_up_in_equal_steps_to_the_peak() -> None:
 
 
 def test_it_falls_along_a_cosine_and_stays_at_the_floor() -> None:
-    schedule = ScheduleConfig(warmup_steps=0, decay_steps=10)
+    schedule = ScheduleConfig(warmup_steps=0, end_step=10)
     found = rates(schedule, 99, 14)
     assert found[0] == 1.0
     assert found[5] == pytest.approx(0.55)

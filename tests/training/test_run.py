@@ -36,7 +36,7 @@ SETTINGS = {
     "parallel.tensor": 2,
     "batch.tokens": 256,
     "batch.micro_sequences": 4,
-    "schedule.decay_steps": 60,
+    "schedule.end_step": 60,
     "schedule.warmup_steps": 5,
     "checkpoint.every": 10,
     "sample.lines": 2,
