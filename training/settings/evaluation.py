@@ -27,3 +27,5 @@ class EvaluationConfig(Config):
 
     every: int = Field(default=0, ge=0)
     """Steps from one evaluation to the next, the last step always included; 0 for none."""
+    tokens: int = Field(default=1 << 20, ge=1)
+    """Most tokens of each source that one evaluation reads; always the same ones, from the first that are held out."""

@@ -1,0 +1,42 @@
+"""Sentinels come from the tokenizer, or from ids that only pad the vocabulary, or the run is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from schemas.errors import UsageError
+from training.objectives.special_tokens import special_ids
+from training.settings.objective import ObjectiveConfig
+
+
+def definition(*names: str) -> str:
+    return json.dumps({"added_tokens": [{"content": name, "id": number, "special": True} for number, name in enumerate(names)]})
+
+
+def test_the_tokenizer_s_own_are_found_by_name() -> None:
+    own = definition("<|endoftext|>", "<|fim_suffix|>", "<|fim_prefix|>", "<|fim_middle|>", "[MASK]")
+    assert special_ids(ObjectiveConfig(kind="fill_in_the_middle"), own, vocabulary_size=300, padded_vocabulary=300) == (2, 3, 1)
+    assert special_ids(ObjectiveConfig(kind="masked"), own, vocabulary_size=300, padded_vocabulary=300) == (4,)
+
+
+def test_missing_ones_take_ids_that_pad_the_vocabulary() -> None:
+    own = definition("<|endoftext|>", "<|fim_middle|>")
+    assert special_ids(ObjectiveConfig(kind="fill_in_the_middle"), own, vocabulary_size=300, padded_vocabulary=384) == (300, 1, 301)
+
+
+def test_an_ordinary_token_of_that_name_is_none() -> None:
+    own = json.dumps({"added_tokens": [{"content": "<|mask|>", "id": 7, "special": False}]})
+    assert special_ids(ObjectiveConfig(kind="masked"), own, vocabulary_size=300, padded_vocabulary=384) == (300,)
+
+
+def test_without_room_the_message_says_what_to_set() -> None:
+    message = 'objective.kind: masked needs <|mask|>, which the tokenizer lacks, and its 384 ids fill the padded vocabulary; set train_tokenizer.special_tokens to ["<|mask|>"]'
+    with pytest.raises(UsageError, match=re.escape(message)):
+        special_ids(ObjectiveConfig(kind="masked"), definition("<|endoftext|>"), vocabulary_size=384, padded_vocabulary=384)
+
+
+def test_the_causal_objective_needs_none() -> None:
+    assert special_ids(ObjectiveConfig(), definition(), vocabulary_size=384, padded_vocabulary=384) == ()
