@@ -1,0 +1,32 @@
+"""The end of a run that reached its last step: samples, its row in the ledger, and the summary."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from datetime import datetime
+
+import torch
+
+from training.commit import folder_of
+from training.ledger import record_run
+from training.metrics import read_metrics
+from training.prepare import Job
+from training.sample import write_samples
+
+SUMMARY = "summary.json"
+
+
+def finish(job: Job, device: torch.device, started_at: datetime, started: float) -> None:
+    """The summary is written last: where it is, nothing is left to do. This process must be in no process group."""
+    steps = read_metrics(job.out)
+    folder = folder_of(job.out, job.config.steps)
+    samples = write_samples(folder, job.config.sample, device)
+    counts = {"steps": len(steps), "tokens": steps[-1].tokens, "first_loss": steps[0].loss, "last_loss": steps[-1].loss}
+    seconds = time.monotonic() - started
+    record_run(job.lake, run_id=uuid.uuid4().hex, config=job.config, table=job.table, out=str(job.out), counts=counts, started_at=started_at, seconds=seconds)
+    summary = {**counts, "checkpoint": str(folder), "metrics": str(job.out / "metrics.jsonl"), "samples": samples, "seconds": seconds}
+    part = job.out / f"{SUMMARY}.part"
+    part.write_text(json.dumps(summary, indent=1, ensure_ascii=False), encoding="utf-8")
+    part.replace(job.out / SUMMARY)
