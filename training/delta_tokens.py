@@ -6,8 +6,10 @@ slice of it, without a copy per document.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -21,7 +23,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.fs import DeltaStorageHandler
-from pyarrow.fs import FileSystem, PyFileSystem
+from pyarrow.fs import FileSystem, LocalFileSystem, PyFileSystem, SubTreeFileSystem
 
 from schemas.contract import Table
 from schemas.errors import ContractError, NothingToDo, UsageError
@@ -36,6 +38,9 @@ UNREADABLE_FEATURES = {
 
 OPEN_ROW_GROUPS = 4
 """Row groups that a reader keeps in memory: a sequence crosses two, and neighbours in the order share theirs."""
+
+OPENING_THREADS = 8
+"""Files whose tokens are counted at once when a table is opened: it waits for disks more than it computes."""
 
 
 @dataclass(frozen=True)
@@ -55,51 +60,82 @@ class Tokenizer:
 
 @dataclass(frozen=True)
 class TokenFile:
-    """A Parquet file of the table: its source, and the tokens of each of its row groups."""
+    """A Parquet file of the table: its source, the pinned version that first has it, and the tokens of each of its row groups."""
 
     path: str
     source: str
+    version: int
     row_group_tokens: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class TokenTable:
-    """The table at one version; `files` are in stored order within each source."""
+    """The table at its pinned versions, ascending; `files` are in stored order within each source and version."""
 
     uri: str
-    version: int
+    versions: tuple[int, ...]
     files: tuple[TokenFile, ...]
     tokenizer: Tokenizer
 
     @property
-    def source_tokens(self) -> dict[str, int]:
-        """Tokens of each source, by name."""
-        tokens: dict[str, int] = {}
+    def version(self) -> int:
+        """The version that a run starts with."""
+        return self.versions[0]
+
+    @property
+    def stored_tokens(self) -> dict[tuple[int, str], int]:
+        """Stored tokens by the version that added them and their source, in that order."""
+        tokens: dict[tuple[int, str], int] = {}
         for file in self.files:
-            tokens[file.source] = tokens.get(file.source, 0) + sum(file.row_group_tokens)
+            key = (file.version, file.source)
+            tokens[key] = tokens.get(key, 0) + sum(file.row_group_tokens)
         return dict(sorted(tokens.items()))
 
     @property
     def tokens(self) -> int:
-        return sum(self.source_tokens.values())
+        return sum(self.stored_tokens.values())
+
+    def part_files(self, version: int, source: str) -> tuple[TokenFile, ...]:
+        """What `version` added to a source."""
+        return tuple(file for file in self.files if (file.version, file.source) == (version, source))
 
 
-def open_tokens(lake: str, version: int | None) -> TokenTable:
-    """Open `tokens` at `version` (none for the newest) and the tokenizer that made it; `UsageError` where it cannot be read rightly."""
+def open_tokens(lake: str, version: int | None, later: tuple[int, ...] = ()) -> TokenTable:
+    """Open `tokens` at `version` (none for the newest) and what `later` versions, ascending, append; and the tokenizer that made them.
+
+    `UsageError` where it cannot be read rightly, or where a later version lacks files of an earlier one.
+    """
     table = open_table(lake, TOKENS, version)
-    files = system_of(table)
-    ordered = _files_in_stored_order(table)
-    counted, fingerprints = [], set[str]()
-    for path, source in ordered:
-        file = pq.ParquetFile(path, filesystem=files)
-        tokens = []
+    versions = (table.version(), *later)
+    if list(versions) != sorted(set(versions)):
+        raise UsageError(f"stages: tokens_version must ascend from version {versions[0]}, not {', '.join(map(str, later))}")
+    known: set[str] = set()
+    files: list[tuple[int, str, str]] = []
+    for number, pinned in enumerate(versions):
+        found = _files_in_stored_order(open_table(lake, TOKENS, pinned) if number else table, known)
+        files += [(pinned, path, source) for path, source in found]
+        known |= {path for path, _ in found}
+    system = system_of(table)
+    with ThreadPoolExecutor(OPENING_THREADS) as pool:
+        read = list(pool.map(lambda file: _count_tokens(system, file[1]), files))
+    counted = tuple(TokenFile(path, source, pinned, tokens) for (pinned, path, source), (tokens, _) in zip(files, read, strict=True))
+    fingerprints = set().union(*(found for _, found in read))
+    return TokenTable(table.table_uri, versions, counted, _tokenizer(lake, fingerprints, table))
+
+
+def _count_tokens(system: FileSystem, path: str) -> tuple[tuple[int, ...], set[str]]:
+    """Tokens of each row group of a file, and the tokenizers that made them."""
+    tokens, fingerprints = [], set[str]()
+    with pq.ParquetFile(path, filesystem=system) as file:
+        place = file.schema_arrow.names.index("tokenizer")
         for group in range(file.num_row_groups):
-            columns = file.read_row_group(group, columns=["n_tokens", "tokenizer"])
-            tokens.append(pc.sum(columns["n_tokens"]).as_py() or 0)
-            fingerprints.update(pc.unique(columns["tokenizer"]).to_pylist())
-        counted.append(TokenFile(path, source, tuple(tokens)))
-    tokenizer = _tokenizer(lake, fingerprints, table)
-    return TokenTable(table.table_uri, table.version(), tuple(counted), tokenizer)
+            tokens.append(pc.sum(file.read_row_group(group, columns=["n_tokens"], use_threads=False)["n_tokens"]).as_py() or 0)
+            statistics = file.metadata.row_group(group).column(place).statistics
+            if statistics is not None and statistics.has_min_max and statistics.min == statistics.max:
+                fingerprints.add(statistics.min)
+            else:
+                fingerprints.update(pc.unique(file.read_row_group(group, columns=["tokenizer"])["tokenizer"]).to_pylist())
+    return tuple(tokens), fingerprints
 
 
 def open_table(lake: str, contract: Table, version: int | None = None) -> DeltaTable:
@@ -125,67 +161,127 @@ def open_table(lake: str, contract: Table, version: int | None = None) -> DeltaT
 
 def system_of(table: DeltaTable) -> FileSystem:
     """The folder of the table, local or in an object store, as pyarrow sees it."""
-    return PyFileSystem(DeltaStorageHandler(table.table_uri))
+    return system_at(table.table_uri)
 
 
-class SourceReader:
-    """Tokens of one source by their place in the stored order; holds at most `OPEN_ROW_GROUPS` row groups in memory."""
+def system_at(uri: str) -> FileSystem:
+    """The folder of a table by its URI. pyarrow reads local files itself, several times faster than through Delta's reader."""
+    path = uri.removeprefix("file://")
+    return SubTreeFileSystem(path, LocalFileSystem()) if "://" not in path else PyFileSystem(DeltaStorageHandler(uri))
 
-    def __init__(self, table: TokenTable, source: str) -> None:
-        self._files = PyFileSystem(DeltaStorageHandler(table.uri))
-        self._type = table.tokenizer.token_type
-        self._groups = [(file.path, group) for file in table.files if file.source == source for group in range(len(file.row_group_tokens))]
-        counts = [tokens for file in table.files if file.source == source for tokens in file.row_group_tokens]
-        self._starts = [0, *accumulate(counts)]
-        self._open: OrderedDict[int, np.ndarray] = OrderedDict()
 
-    def read(self, start: int, length: int) -> np.ndarray:
-        """Tokens `[start, start + length)`, as they are stored (uint16 or uint32)."""
-        parts = []
-        group = bisect_right(self._starts, start) - 1
-        while length > 0:
-            offset = start - self._starts[group]
-            part = self._row_group(group)[offset : offset + length]
-            parts.append(part)
-            start, length, group = start + len(part), length - len(part), group + 1
+class PartReader:
+    """Tokens of one part of a source by their place in the stored order; holds at most `OPEN_ROW_GROUPS` row groups in memory."""
+
+    def __init__(self, table: TokenTable, version: int, source: str) -> None:
+        files = table.part_files(version, source)
+        self._files = system_at(table.uri)
+        self.token_type = table.tokenizer.token_type
+        self._groups = [(file.path, group) for file in files for group in range(len(file.row_group_tokens))]
+        self._starts = [0, *accumulate(tokens for file in files for tokens in file.row_group_tokens)]
+        self._open: OrderedDict[int, RowGroup] = OrderedDict()
+
+    def read(self, start: int, end: int) -> np.ndarray:
+        """Tokens `[start, end)`, as they are stored (uint16 or uint32)."""
+        parts = [group.tokens[low:high] for _, group, low, high in self._stretch(start, end)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _row_group(self, group: int) -> np.ndarray:
-        if group not in self._open:
+    def document_ends(self, start: int, end: int) -> list[int]:
+        """Where documents end in `(start, end]`, relative to `start`."""
+        ends: list[int] = []
+        for first, group, low, high in self._stretch(start, end):
+            inside = group.ends[np.searchsorted(group.ends, low, "right") : np.searchsorted(group.ends, high, "right")]
+            ends += (inside + (first - start)).tolist()
+        return ends
+
+    def documents(self, start: int, end: int) -> list[tuple[str, int, int]]:
+        """(doc_id, first token, end) of the documents that have tokens in `[start, end)`, by their place in the part."""
+        found = []
+        for index in self._indices(start, end):
+            path, number = self._groups[index]
+            with pq.ParquetFile(path, filesystem=self._files) as file:
+                rows = file.read_row_group(number, columns=["doc_id", "n_tokens"])
+            first = self._starts[index]
+            for doc_id, tokens in zip(rows["doc_id"].to_pylist(), rows["n_tokens"].to_pylist(), strict=True):
+                if first < end and first + tokens > start:
+                    found.append((doc_id, first, first + tokens))
+                first += tokens
+        return found
+
+    @property
+    def tokens(self) -> int:
+        """Stored tokens."""
+        return self._starts[-1]
+
+    def _indices(self, start: int, end: int) -> range:
+        return range(bisect_right(self._starts, start) - 1, bisect_left(self._starts, end))
+
+    def _stretch(self, start: int, end: int) -> Iterator[tuple[int, RowGroup, int, int]]:
+        """Row groups that hold `[start, end)`: first token in the part, the group, and the stretch in it."""
+        for index in self._indices(start, end):
+            first = self._starts[index]
+            yield first, self._row_group(index), max(0, start - first), min(end, self._starts[index + 1]) - first
+
+    def _row_group(self, index: int) -> RowGroup:
+        if index not in self._open:
             while len(self._open) >= OPEN_ROW_GROUPS:
                 self._open.popitem(last=False)
-            path, index = self._groups[group]
+            path, number = self._groups[index]
             with pq.ParquetFile(path, filesystem=self._files) as file:
-                tokens = token_array(file.read_row_group(index, columns=["tokens"])["tokens"], self._type)
-            if len(tokens) != self._starts[group + 1] - self._starts[group]:
-                raise ContractError(f"{path}: row group {index} holds {len(tokens)} tokens where n_tokens says otherwise; run tokenize_corpus again")
-            self._open[group] = tokens
-        self._open.move_to_end(group)
-        return self._open[group]
+                group = RowGroup.of_column(file.read_row_group(number, columns=["tokens"], use_threads=False)["tokens"], self.token_type)
+            if len(group.tokens) != self._starts[index + 1] - self._starts[index]:
+                raise ContractError(f"{path}: row group {number} holds {len(group.tokens)} tokens where n_tokens says otherwise; run tokenize_corpus again")
+            self._open[index] = group
+        self._open.move_to_end(index)
+        return self._open[index]
 
 
-def token_array(column: pa.ChunkedArray, dtype: np.dtype[Any]) -> np.ndarray:
-    """All values of a binary column, end to end, as one array of token ids."""
-    return np.concatenate([_chunk_tokens(chunk, dtype) for chunk in column.chunks] or [np.empty(0, dtype)])
+@dataclass(frozen=True)
+class RowGroup:
+    """All tokens of a row group, end to end, and where its documents end, ascending."""
+
+    tokens: np.ndarray
+    ends: np.ndarray
+
+    @classmethod
+    def of_column(cls, column: pa.ChunkedArray, dtype: np.dtype[Any]) -> RowGroup:
+        """The values of a binary column are one stretch of bytes already."""
+        chunks = [_chunk_tokens(chunk, dtype) for chunk in column.chunks if len(chunk)]
+        if len(chunks) == 1:
+            return cls(*chunks[0])
+        firsts = accumulate((len(tokens) for tokens, _ in chunks), initial=0)
+        tokens = [tokens for tokens, _ in chunks] or [np.empty(0, dtype)]
+        ends = [ends + first for (_, ends), first in zip(chunks, firsts, strict=False)] or [np.empty(0, np.int64)]
+        return cls(np.concatenate(tokens), np.concatenate(ends))
 
 
-def _chunk_tokens(chunk: pa.Array, dtype: np.dtype[Any]) -> np.ndarray:
+def _chunk_tokens(chunk: pa.Array, dtype: np.dtype[Any]) -> tuple[np.ndarray, np.ndarray]:
     _, offsets, values = chunk.buffers()
     if values is None:
-        return np.empty(0, dtype)
-    ends = np.frombuffer(offsets, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
-    return np.frombuffer(values, np.uint8)[ends[0] : ends[-1]].view(dtype)
+        return np.empty(0, dtype), np.empty(0, np.int64)
+    bounds = np.frombuffer(offsets, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+    ends = (bounds[1:] - bounds[0]).astype(np.int64) // dtype.itemsize
+    return np.frombuffer(values, np.uint8)[bounds[0] : bounds[-1]].view(dtype), ends
 
 
-def _files_in_stored_order(table: DeltaTable) -> list[tuple[str, str]]:
-    """(path, source) of every file, by source and least shuffle key: however many files hold a source, their rows come in the same order."""
+def _files_in_stored_order(table: DeltaTable, known: set[str]) -> list[tuple[str, str]]:
+    """(path, source) of every file that is not `known`, by source and least shuffle key: however many files hold a source, their rows come in the same order.
+
+    `UsageError` where a known file is gone: what has been trained on could no longer be told from what has not.
+    """
     actions = pa.table(table.get_add_actions(flatten=True))
+    paths = {unquote(path) for path in actions["path"].to_pylist()} if actions.num_rows else set()
+    if not known <= paths:
+        raise UsageError(
+            f"{table.table_uri}: version {table.version()} lacks {len(known - paths)} file(s) of the version before it in the plan; "
+            "a stage can join only a version to which rows were appended"
+        )
     if actions.num_rows == 0:
         return []
     if not {"min.shuffle_key", "max.shuffle_key"} <= set(actions.column_names) or actions["min.shuffle_key"].null_count:
         raise UsageError(f"{table.table_uri}: its log has no statistics of shuffle_key, so the order of its files is unknown; run tokenize_corpus again")
     columns = [actions[name].to_pylist() for name in ("partition.source", "min.shuffle_key", "max.shuffle_key", "path")]
-    files = sorted(zip(*columns, strict=True))
+    files = sorted(row for row in zip(*columns, strict=True) if unquote(row[3]) not in known)
     for (source, _, last, path), (next_source, first, _, next_path) in pairwise(files):
         if source == next_source and first < last:
             raise UsageError(f"{table.table_uri}: {path} and {next_path} overlap in shuffle_key, so neither order is the stored one; run tokenize_corpus again")

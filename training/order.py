@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 ROUNDS = 4
 """Luby and Rackoff 1988 (SIAM J. Comput. 17(2), theorem 2): four rounds look random in both directions."""
 
 
+@lru_cache(maxsize=4096)
 def round_keys(*parts: int | str) -> tuple[int, ...]:
     """Keys of a permutation, from whatever names it (seed, source, epoch, ...)."""
     digest = hashlib.sha256(repr(parts).encode()).digest()
@@ -34,27 +36,6 @@ def unpermute(index: int, size: int, keys: tuple[int, ...]) -> int:
         index = _decrypt(index, half, keys)
         if index < size:
             return index
-
-
-def permute_in_blocks(index: int, size: int, block: int, *key: int | str) -> int:
-    """A permutation of `range(size)` that shuffles blocks of `block` neighbours, and neighbours within a block.
-
-    Reading in its order touches one block at a time. The last, short block takes part like all others.
-    """
-    blocks = -(-size // block)
-    keys = round_keys(*key, "blocks")
-    short = blocks - 1
-    short_size = size - short * block
-    short_place = unpermute(short, blocks, keys) * block
-    if index < short_place:
-        place, offset = divmod(index, block)
-    elif index < short_place + short_size:
-        place, offset = short_place // block, index - short_place
-    else:
-        place, offset = divmod(index + block - short_size, block)
-    chosen = permute(place, blocks, keys)
-    length = short_size if chosen == short else block
-    return chosen * block + permute(offset, length, round_keys(*key, "within", chosen))
 
 
 def _half_bits(size: int) -> int:

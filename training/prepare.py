@@ -7,9 +7,10 @@ from pathlib import Path
 
 from schemas.errors import NothingToDo, UsageError
 from training.commit import Commit, newest_commit, require_same_run
-from training.config import DataConfig, TrainingConfig, require_fit
+from training.config import TrainingConfig, require_fit
 from training.delta_tokens import TokenTable, open_tokens
-from training.plan import Plan, Source
+from training.plan import Plan
+from training.plan_stages import later_versions, make_plan
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,11 @@ def prepare(config: TrainingConfig, lake: str, out: Path, world_size: int) -> Jo
     resume = newest_commit(out)
     version = config.data.tokens_version
     if version is None and resume is not None:
-        version = int(resume[1].plan["tokens_version"])
-    table = open_tokens(lake, version)
-    plan = make_plan(config.data, config.batch_sequences, table)
-    if plan.epoch_sequences < config.batch_sequences:
-        raise NothingToDo(
-            f"{table.uri}: {table.tokens} tokens are too few for one batch of {config.batch_sequences} sequences of {config.data.sequence_length}"
-        )
+        version = int(resume[1].config["data"]["tokens_version"])
+    table = open_tokens(lake, version, later_versions(config))
     pinned = config.model_copy(update={"data": config.data.model_copy(update={"tokens_version": table.version})})
+    plan = make_plan(pinned, table)
+    _require_batches(plan, data_parallel, table)
     job = Job(pinned, lake, out, table, plan, world_size, data_parallel, resume)
     if resume is not None:
         folder, found = resume
@@ -71,25 +69,14 @@ def prepare(config: TrainingConfig, lake: str, out: Path, world_size: int) -> Jo
     return job
 
 
-def make_plan(data: DataConfig, batch_sequences: int, table: TokenTable) -> Plan:
-    """The order in which a table's tokens are trained on."""
-    sources = tuple(Source(name, tokens) for name, tokens in table.source_tokens.items())
-    return Plan(table.version, sources, data.sequence_length, batch_sequences, data.shuffle_block, data.seed)
-
-
-def describe(job: Job) -> list[str]:
-    """The run in a few lines, for `--dry-run`."""
-    config, plan = job.config, job.plan
-    parameters = config.model.parameters(job.table.tokenizer.vocabulary_size)
-    tokens = config.steps * config.batch.tokens
-    epochs = config.steps * plan.batch_sequences / plan.epoch_sequences
-    return [
-        f"parameters      {parameters:,}",
-        f"tokens          {job.table.tokens:,} in {len(plan.sources)} source(s), version {plan.tokens_version} of {job.table.uri}",
-        f"sequences       {plan.epoch_sequences:,} of {plan.sequence_length} tokens in an epoch",
-        f"steps           {config.steps:,} of {config.batch.tokens:,} tokens, {tokens:,} in all, {epochs:.2f} epochs",
-        f"tokens a weight {tokens / parameters:.1f}",
-        f"layout          {job.layout} on {job.world_size} rank(s)",
-        f"starts at step  {job.first_step}",
-        f"plan            {plan.hash()}",
-    ]
+def _require_batches(plan: Plan, data_parallel: int, table: TokenTable) -> None:
+    """Every stage's batch is shared out evenly, and an epoch has at least one."""
+    first = plan.stages[0]
+    if sum(part.tokens for part in plan.parts if part.tokens_version == first.tokens_version) < first.batch_tokens:
+        raise NothingToDo(f"{table.uri}: {table.tokens} tokens are too few for one batch of {first.batch_sequences} sequences of {first.sequence_length}")
+    for stage in plan.stages:
+        if stage.batch_sequences % (data_parallel * stage.micro_sequences):
+            raise UsageError(
+                f"batch.tokens: {stage.batch_sequences} sequences a batch from step {stage.first_batch} are no multiple of "
+                f"{data_parallel} data-parallel ranks x batch.micro_sequences {stage.micro_sequences}"
+            )

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from schemas.errors import ContractError, NothingToDo, UsageError
 from schemas.tokens import TOKENS
-from training.delta_tokens import SourceReader, open_tokens
+from training.delta_tokens import PartReader, open_tokens
 
 Rows = list[dict[str, Any]]
 
@@ -34,13 +34,41 @@ def test_the_order_does_not_depend_on_how_files_are_cut(
     tmp_path: Path, rows: Rows, tokenizer: Tokenizer, new_lake: Callable[..., Path], files: int, rows_per_group: int | None
 ) -> None:
     table = open_tokens(str(new_lake(tmp_path / "lake", rows, tokenizer, files, rows_per_group)), None)
-    assert table.source_tokens == {name: len(stream(rows, name)) for name in ("b & 100%", "web")}
-    for source in table.source_tokens:
+    assert table.stored_tokens == {(table.version, name): len(stream(rows, name)) for name in ("b & 100%", "web")}
+    for version, source in table.stored_tokens:
         expected = stream(rows, source)
-        reader = SourceReader(table, source)
+        ends = np.cumsum([row["n_tokens"] for row in rows if row["source"] == source])
+        reader = PartReader(table, version, source)
         assert np.array_equal(reader.read(0, len(expected)), expected)
+        assert reader.document_ends(0, len(expected)) == ends.tolist()
         for start in (0, 1, 333, len(expected) - 40):
-            assert np.array_equal(reader.read(start, 40), expected[start : start + 40])
+            assert np.array_equal(reader.read(start, start + 40), expected[start : start + 40])
+            assert reader.document_ends(start, start + 40) == [end - start for end in ends if start < end <= start + 40]
+
+
+def test_documents_are_found_by_their_tokens(tmp_path: Path, rows: Rows, tokenizer: Tokenizer, new_lake: Callable[..., Path]) -> None:
+    table = open_tokens(str(new_lake(tmp_path / "lake", rows, tokenizer, 3, 5)), None)
+    web = [row for row in rows if row["source"] == "web"]
+    ends = np.cumsum([row["n_tokens"] for row in web]).tolist()
+    reader = PartReader(table, table.version, "web")
+    # The last token of the third document, and the first of the fourth.
+    assert reader.documents(ends[2] - 1, ends[2] + 1) == [(web[2]["doc_id"], ends[1], ends[2]), (web[3]["doc_id"], ends[2], ends[3])]
+    assert [doc_id for doc_id, _, _ in reader.documents(0, ends[-1])] == [row["doc_id"] for row in web]
+
+
+def test_a_later_version_adds_a_part_and_must_keep_all_files(tmp_path: Path, rows: Rows, tokenizer: Tokenizer, new_lake: Callable[..., Path]) -> None:
+    web = [row for row in rows if row["source"] == "web"]
+    lake = new_lake(tmp_path / "lake", web[:30:2], tokenizer)
+    more = pa.Table.from_pylist(web[1:30:2], schema=TOKENS.arrow())
+    write_deltalake(str(lake / "tokens"), more, mode="append", partition_by=["source"])
+    table = open_tokens(str(lake), 0, (1,))
+    assert table.stored_tokens == {(0, "web"): sum(row["n_tokens"] for row in web[:30:2]), (1, "web"): sum(row["n_tokens"] for row in web[1:30:2])}
+    assert np.array_equal(PartReader(table, 1, "web").read(0, 50), stream(web[1:30:2], "web")[:50])
+    write_deltalake(str(lake / "tokens"), more, mode="overwrite")
+    with pytest.raises(UsageError, match=r"version 2 lacks 2 file\(s\) of the version before it in the plan"):
+        open_tokens(str(lake), 0, (1, 2))
+    with pytest.raises(UsageError, match="tokens_version must ascend from version 1, not 0"):
+        open_tokens(str(lake), 1, (0,))
 
 
 def test_a_pinned_version_does_not_see_later_rows(tmp_path: Path, rows: Rows, tokenizer: Tokenizer, new_lake: Callable[..., Path]) -> None:
@@ -104,4 +132,4 @@ def test_counts_that_do_not_fit_the_tokens_break_the_contract(tmp_path: Path, ro
     wrong = [{**rows[0], "n_tokens": rows[0]["n_tokens"] + 1}, *rows[1:]]
     table = open_tokens(str(new_lake(tmp_path / "lake", wrong, tokenizer)), None)
     with pytest.raises(ContractError, match="where n_tokens says otherwise"):
-        SourceReader(table, rows[0]["source"]).read(0, 5)
+        PartReader(table, table.version, rows[0]["source"]).read(0, 5)

@@ -12,11 +12,17 @@ import pytest
 from tokenizers import Tokenizer
 
 from schemas.errors import ContractError
-from training.config import DataConfig
-from training.delta_tokens import TokenTable, open_tokens
+from training.config import BatchConfig, DataConfig, StageConfig, TrainingConfig
+from training.delta_tokens import PartReader, TokenTable, open_tokens
 from training.loader import HASH_MASK, BatchReader, prefetch
 from training.plan import Plan
-from training.prepare import make_plan
+from training.plan_stages import make_plan
+
+LATER = {
+    "more sources of weight": StageConfig(from_step=9, weights={"web": 1.0}),
+    "longer sequences": StageConfig(from_step=9, sequence_length=128),
+    "packing": StageConfig(from_step=9, packing="best_fit", batch_tokens=1024),
+}
 
 
 @pytest.fixture(scope="module")
@@ -24,36 +30,80 @@ def table(lake: Path) -> TokenTable:
     return open_tokens(str(lake), None)
 
 
+def plan_of(table: TokenTable, *stages: StageConfig, **data: Any) -> Plan:
+    """Batches of 8 sequences of 64; the lake's 20,000 tokens are about 39 batches."""
+    settings = DataConfig(sequence_length=64, shuffle_block=512, window_sequences=6, **data)
+    return make_plan(TrainingConfig(data=settings, batch=BatchConfig(tokens=512, micro_sequences=1), stages=stages), table)
+
+
 @pytest.fixture(scope="module")
-def plan(table: TokenTable) -> Plan:
-    return make_plan(DataConfig(sequence_length=64, shuffle_block=8), 8, table)
+def plans(table: TokenTable) -> dict[str, Plan]:
+    plans = {name: plan_of(table, stage) for name, stage in LATER.items()}
+    return {**plans, "masked best fit": plan_of(table, packing="best_fit", document_mask=True), "masked": plan_of(table, document_mask=True)}
 
 
-def test_a_batch_holds_inputs_and_targets_shifted_by_one(plan: Plan, table: TokenTable) -> None:
-    batch = BatchReader(plan, table, rank=0, ranks=1, micro_sequences=4).read(0)
-    assert batch.sequences.shape == (2, 4, 65)
-    rows = batch.sequences.reshape(8, 65)
-    assert np.array_equal(rows[:-1, -1], rows[1:, 0])
+def test_a_batch_holds_tokens_and_what_follows_each(table: TokenTable) -> None:
+    batch = BatchReader(plan_of(table), table, rank=0, ranks=1).read(0)
+    stored = PartReader(table, table.version, "web").read(0, 513)
+    assert batch.tokens.shape == batch.targets.shape == batch.counted.shape == (8, 1, 64)
+    assert np.array_equal(batch.tokens.ravel(), stored[:-1])
+    assert np.array_equal(batch.targets.ravel(), stored[1:])
+    assert batch.counted.all()
+    assert batch.documents is None
+    assert batch.sources.tolist() == [[0]] * 8
+    assert batch.squared_lengths == 8 * 64**2
 
 
 @pytest.mark.parametrize("ranks", [2, 4])
-def test_slices_join_to_the_batch_of_one_rank_and_so_do_their_hashes(plan: Plan, table: TokenTable, ranks: int) -> None:
-    last = plan.epoch_sequences // 8
-    for index in (0, 3, last, last + 5):
-        whole = BatchReader(plan, table, rank=0, ranks=1, micro_sequences=2).read(index)
-        parts = [BatchReader(plan, table, rank=rank, ranks=ranks, micro_sequences=1).read(index) for rank in range(ranks)]
-        assert np.array_equal(np.concatenate([part.sequences.reshape(-1, 65) for part in parts]), whole.sequences.reshape(-1, 65))
+@pytest.mark.parametrize("name", [*LATER, "masked best fit", "masked"])
+def test_slices_join_to_the_batch_of_one_rank_and_so_do_their_hashes(plans: dict[str, Plan], table: TokenTable, ranks: int, name: str) -> None:
+    for index in (0, 3, 9, 39, 44):
+        whole = BatchReader(plans[name], table, rank=0, ranks=1).read(index)
+        parts = [BatchReader(plans[name], table, rank=rank, ranks=ranks).read(index) for rank in range(ranks)]
+        for field in ("tokens", "targets", "counted", "sources"):
+            assert np.array_equal(np.concatenate([getattr(part, field) for part in parts]), getattr(whole, field)), field
         assert sum(part.hash for part in parts) & HASH_MASK == whole.hash
+        assert [part.first_row for part in parts] == [rank * len(parts[0].tokens) for rank in range(ranks)]
 
 
-def test_prefetching_changes_nothing_and_leaves_no_thread(plan: Plan, table: TokenTable) -> None:
-    reader = BatchReader(plan, table, rank=0, ranks=1, micro_sequences=2)
-    expected = [reader.read(index).hash for index in range(3, 9)]
-    assert [batch.hash for batch in prefetch(reader, 3, 9, depth=2)] == expected
-    batches = prefetch(reader, 0, 1000, depth=2)
+def test_documents_are_numbered_in_each_sequence_and_their_last_tokens_predict_nothing(table: TokenTable) -> None:
+    end = table.tokenizer.end_of_document_id
+    plan = plan_of(table, document_mask=True)
+    batch = BatchReader(plan, table, rank=0, ranks=1).read(0)
+    tokens, documents = batch.tokens.reshape(8, 64), batch.documents.reshape(8, 64)
+    assert np.array_equal(batch.counted.reshape(8, 64), tokens != end)
+    expected = np.cumsum(np.concatenate([np.zeros((8, 1), int), tokens[:, :-1] == end], axis=1), axis=1)
+    assert np.array_equal(documents, expected)
+    lengths = [np.unique(row, return_counts=True)[1] for row in documents]
+    assert batch.squared_lengths == sum(int(np.sum(row**2)) for row in lengths)
+
+
+def test_best_fit_reads_every_token_of_an_epoch_once_and_cuts_fewer_documents(table: TokenTable) -> None:
+    # A window of best fit begins with the epoch: 6 sequences of 64 are 384 tokens, of which the table has 50 windows and more.
+    packed = plan_of(table, packing="best_fit", document_mask=True)
+    chopped = plan_of(table, document_mask=True)
+    reader = PartReader(table, table.version, "web")
+    batches = 36
+    found = [BatchReader(packed, table, rank=0, ranks=1).read(index) for index in range(batches)]
+    plain = [BatchReader(chopped, table, rank=0, ranks=1).read(index) for index in range(batches)]
+    stored = reader.read(0, batches * 512)
+    assert np.array_equal(np.bincount(np.concatenate([batch.tokens.ravel() for batch in found])), np.bincount(stored))
+    # The first token of a sequence of whole documents follows an end.
+    whole = set(reader.read(0, 20000)[np.array([0, *reader.document_ends(0, 19000)])].tolist())
+    begins = [sum(token in whole for batch in kind for token in batch.tokens[:, 0, 0]) for kind in (found, plain)]
+    assert begins[0] > begins[1]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 3])
+def test_prefetching_changes_nothing_and_leaves_no_thread(table: TokenTable, workers: int) -> None:
+    reader = BatchReader(plan_of(table), table, rank=0, ranks=1)
+    wanted = [3, 4, 5, 9, 10, 7]
+    expected = [reader.read(index).hash for index in wanted]
+    assert [batch.hash for batch in prefetch(reader, wanted, 4, workers)] == expected
+    batches = prefetch(reader, range(1000), 2, workers)
     next(batches)
     batches.close()
-    assert "read ahead" not in {thread.name for thread in threading.enumerate()}
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("reader ")]
 
 
 def test_a_reading_error_comes_out_at_its_batch(
@@ -66,8 +116,17 @@ def test_a_reading_error_comes_out_at_its_batch(
     rows = rows_of(tokenizer, texts_of(60))
     rows[-1]["n_tokens"] += 1
     table = open_tokens(str(new_lake(tmp_path / "lake", rows, tokenizer, rows_per_group=20)), None)
-    plan = make_plan(DataConfig(sequence_length=64), 4, table)
-    batches = prefetch(BatchReader(plan, table, rank=0, ranks=1, micro_sequences=4), 0, plan.epoch_sequences // 4, depth=1)
+    batches = prefetch(BatchReader(plan_of(table), table, rank=0, ranks=1), range(table.tokens // 512), 2, 2)
     assert next(batches).index == 0
     with pytest.raises(ContractError):
         list(batches)
+
+
+def test_held_out_tokens_are_never_read(table: TokenTable) -> None:
+    plan = plan_of(table, held_out_tokens=5000)
+    assert plan.parts[0].tokens == table.tokens - 5000
+    reader = BatchReader(plan, table, rank=0, ranks=1)
+    trained = np.concatenate([reader.read(index).tokens.ravel() for index in range(60)])
+    kept = PartReader(table, table.version, "web").read(0, table.tokens - 5000)
+    assert set(np.flatnonzero(np.bincount(trained))) == set(np.flatnonzero(np.bincount(kept)))
+    assert len(trained) > len(kept)
