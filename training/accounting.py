@@ -27,16 +27,14 @@ TRAINING_PASSES = 3
 
 def matmul_parameters(model: ModelConfig, vocabulary_size: int) -> int:
     """Weights that a token is multiplied with: active experts only, the output layer also where it is the tied embedding, no padded vocabulary."""
-    experts = getattr(model, "experts", 0) or 0
-    active = (getattr(model, "experts_per_token", 1) or 1) if experts else 1
-    ffn = 3 * model.hidden * model.ffn * active + model.hidden * experts
-    return model.layers * (attention_parameters(model) + ffn) + vocabulary_size * model.hidden
+    feed_forward = 3 * model.hidden * model.ffn * (model.experts_per_token if model.experts else 1)
+    router = model.hidden * model.experts
+    return model.layers * (attention_parameters(model) + feed_forward + router) + vocabulary_size * model.hidden
 
 
 def attention_parameters(model: ModelConfig) -> int:
     """Weights of one layer's query, key, value and output projections."""
-    head = model.hidden // model.heads
-    return model.hidden * head * (2 * model.heads + 2 * model.query_groups)
+    return model.hidden * model.head * (2 * model.heads + 2 * model.query_groups)
 
 
 def step_flops(model: ModelConfig, vocabulary_size: int, tokens: int, squared_lengths: int) -> float:
@@ -45,14 +43,13 @@ def step_flops(model: ModelConfig, vocabulary_size: int, tokens: int, squared_le
     `squared_lengths` is the sum of L^2 over the stretches that attention sees as one: documents where it is masked at their borders, whole
     sequences otherwise. Attention is not halved for causality (PaLM's convention), so that figures compare with published ones.
     """
-    head = model.hidden // model.heads
     forward_matmuls = 2 * matmul_parameters(model, vocabulary_size) * tokens
-    forward_attention = 4 * model.layers * model.heads * head * squared_lengths
+    forward_attention = 4 * model.layers * model.heads * model.head * squared_lengths
     return float(TRAINING_PASSES * (forward_matmuls + forward_attention))
 
 
 def flops_per_token(model: ModelConfig, vocabulary_size: int, sequence_length: int) -> float:
-    """Operations of a training step for one token of a sequence that attention sees whole: 6 N + 12 layers x hidden x L."""
+    """Operations of a training step for one token of a sequence that attention sees whole: 6 N + 12 layers x heads x head x L."""
     return step_flops(model, vocabulary_size, sequence_length, sequence_length**2) / sequence_length
 
 

@@ -37,6 +37,11 @@ def test_the_parts_of_a_tiny_model_by_hand() -> None:
     assert step_flops(TINY, 10, tokens=5, squared_lengths=3**2 + 2**2) == 3 * (2 * 1232 * 5 + 2 * 2 * 2 * 8 * 13)
 
 
+def test_only_the_experts_that_a_token_takes_are_counted() -> None:
+    experts = TINY.model_copy(update={"experts": 4, "experts_per_token": 2})
+    assert matmul_parameters(experts, 10) == 2 * (192 + 2 * 384 + 4 * 8) + 80
+
+
 def test_attention_adds_twelve_layers_hidden_length_a_token() -> None:
     per_token = flops_per_token(LLAMA_3_8B, LLAMA_3_VOCABULARY, 8192)
     assert per_token == 6 * 7_504_658_432 + 12 * 32 * 4096 * 8192
