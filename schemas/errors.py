@@ -25,3 +25,9 @@ class NothingToDo(HeadwaterError):
     """All went well, but there is nothing to go on with."""
 
     exit_code = exit_codes.NOTHING_TO_DO
+
+
+class DecisionNeeded(HeadwaterError):
+    """A run has done what it may do by itself; a person has to say how it goes on."""
+
+    exit_code = exit_codes.DECISION_NEEDED
