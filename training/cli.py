@@ -19,20 +19,24 @@ from schemas.exit_codes import DONE, FAILED
 from training.commit import newest_commit, read_commit
 from training.config import SampleConfig, load_recipe
 from training.launch import Placement, StopRequest, end_with_parent, fail, placement, start_ranks
-from training.prepare import Job, describe, prepare
+from training.plan_report import describe, explain
+from training.prepare import Job, prepare
 
 app = typer.Typer(help="Train a language model on the tokens of a lake.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change a key of the recipe; may be repeated.")]
+Recipe = Annotated[str, typer.Argument(help="A YAML file, or the name of a bundled recipe such as tiny_cpu.")]
+Lake = Annotated[str, typer.Option(help="Folder of the lake's tables.")]
 Checkpoint = Annotated[Path, typer.Argument(help="A checkpoint folder, or the folder of a run for its newest checkpoint.")]
 
 
 @app.command()
 def run(
-    recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a bundled recipe such as tiny_cpu.")],
-    lake: Annotated[str, typer.Option(help="Folder of the lake's tables.")],
+    recipe: Recipe,
+    lake: Lake,
     out: Annotated[Path, typer.Option(help="Folder for checkpoints, metrics and the summary; a run that is there is resumed.")],
     ranks: Annotated[int | None, typer.Option(min=1, help="Ranks to start on this machine; leave it out under torchrun or srun.")] = None,
+    restarts: Annotated[int, typer.Option(min=0, help="Times that ranks started here go on from the last checkpoint after a failure.")] = 0,
     settings: Settings = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all, print the resolved run, and stop.")] = False,
 ) -> None:
@@ -48,10 +52,25 @@ def run(
     if not _is_finished(job):
         pinned = [f"data.tokens_version={job.table.version}"]
         options = [part for setting in [*(settings or ()), *pinned] for part in ("--set", setting)]
-        code = start_ranks([recipe, "--lake", lake, "--out", str(out), *options], ranks or 1)
+        code = start_ranks([recipe, "--lake", lake, "--out", str(out), *options], ranks or 1, restarts)
         if code != DONE:
             raise typer.Exit(code)
     _print_summary(job)
+
+
+@app.command()
+def plan(
+    recipe: Recipe,
+    lake: Lake,
+    ranks: Annotated[int, typer.Option(min=1, help="Ranks of the run.")] = 1,
+    device: Annotated[str, typer.Option(help="GPU whose peak the hours are reckoned with.")] = "H100",
+    mfu: Annotated[float, typer.Option(min=0.01, max=1, help="Share of the peak that is reached.")] = 0.4,
+    out: Annotated[Path | None, typer.Option(help="Folder of a run that would be resumed.")] = None,
+    settings: Settings = None,
+) -> None:
+    """Say what a run will do before it starts: tokens and epochs of each source, packing, operations, memory, hours."""
+    job = prepare(load_recipe(recipe, tuple(settings or ())), lake, out or Path(), ranks, resumes=out is not None)
+    print("\n".join(explain(job, device=device, utilisation=mfu)))
 
 
 @app.command("export-hf")

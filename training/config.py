@@ -10,7 +10,7 @@ from pydantic import Field
 
 from schemas.configuration import Config, load_config
 from schemas.errors import UsageError
-from training.settings.checkpoints import CheckpointConfig
+from training.settings.checkpoints import CheckpointConfig, WatchdogConfig
 from training.settings.data import BatchConfig, DataConfig, StageConfig
 from training.settings.evaluation import EvaluationConfig, SampleConfig
 from training.settings.model import ModelConfig, ParallelConfig
@@ -43,7 +43,9 @@ class TrainingConfig(Config):
     steps: int = Field(default=1000, ge=1)
     """Steps of the whole run, those before a resume included."""
     checkpoint: CheckpointConfig = CheckpointConfig()
-    """When the state is saved."""
+    """When the state is saved, and what stays of it."""
+    watchdog: WatchdogConfig = WatchdogConfig()
+    """When a rank that does not move is given up."""
     watch: WatchConfig = WatchConfig()
     """What is measured while it trains."""
     spikes: SpikeConfig = SpikeConfig()
@@ -178,6 +180,7 @@ __all__ = [
     "StageConfig",
     "TrainingConfig",
     "WatchConfig",
+    "WatchdogConfig",
     "bundled_recipes",
     "load_recipe",
     "require_fit",

@@ -66,11 +66,37 @@ def placement() -> Placement | None:
     return None
 
 
-def start_ranks(arguments: list[str], ranks: int) -> int:
+def start_ranks(arguments: list[str], ranks: int, restarts: int = 0) -> int:
     """Run `python -m training.run ARGUMENTS` as `ranks` local ranks, and wait; returns the exit code of the job.
 
     SIGUSR1, SIGTERM and SIGINT go on to the ranks, which save and stop. The first rank to fail ends the others, and its message is printed.
+    Where that was no fault of the request or of the data (a rank was killed, or hung, or a disk failed), all ranks are started again from the last
+    commit, up to `restarts` times.
     """
+    stopped: list[int] = []
+    children: list[subprocess.Popen[bytes]] = []
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        stopped.append(number)
+        for child in children:
+            if child.poll() is None:
+                child.send_signal(signal.SIGUSR1 if number == signal.SIGUSR1 else signal.SIGTERM)
+
+    previous = {number: signal.signal(number, pass_on) for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)}
+    try:
+        for left in range(restarts, -1, -1):
+            code = _run_ranks(arguments, ranks, children)
+            if code != FAILED or stopped or not left:
+                break
+            print(f"pretrain: starting again from the last checkpoint; restarts left: {left - 1}", file=sys.stderr, flush=True)
+        return code
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _run_ranks(arguments: list[str], ranks: int, children: list[subprocess.Popen[bytes]]) -> int:
+    """Ranks from their start to their end; `children` holds them meanwhile."""
     cores = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="headwater-ranks-") as folder:
         common = {
@@ -79,16 +105,6 @@ def start_ranks(arguments: list[str], ranks: int) -> int:
             RENDEZVOUS: folder,
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, cores // ranks))),
         }
-        stopped: list[int] = []
-        children: list[subprocess.Popen[bytes]] = []
-
-        def pass_on(number: int, frame: FrameType | None) -> None:
-            stopped.append(number)
-            for child in children:
-                if child.poll() is None:
-                    child.send_signal(signal.SIGUSR1 if number == signal.SIGUSR1 else signal.SIGTERM)
-
-        previous = {number: signal.signal(number, pass_on) for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)}
         try:
             for rank in range(ranks):
                 environment = {**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank)}
@@ -97,8 +113,7 @@ def start_ranks(arguments: list[str], ranks: int) -> int:
             return _wait(children, Path(folder))
         finally:
             _end(children)
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+            children.clear()
 
 
 def fail(place: Placement, message: str, code: int) -> NoReturn:
@@ -106,13 +121,16 @@ def fail(place: Placement, message: str, code: int) -> NoReturn:
 
     Ends at once: an orderly end would wait for ranks that will not answer any more.
     """
-    if place.folder is None:
-        print(f"pretrain: rank {place.rank}: {message}", file=sys.stderr, flush=True)
-    else:
+    try:
+        if place.folder is None:
+            raise FileNotFoundError
         path = place.folder / f"failure-{place.rank}.json"
         part = path.with_suffix(".part")
         part.write_text(json.dumps({"rank": place.rank, "time": time.time(), "message": message, "code": code}))
         part.replace(path)
+    except OSError:
+        # Nobody to tell, or no room to tell it in.
+        print(f"pretrain: rank {place.rank}: {message}", file=sys.stderr, flush=True)
     sys.stdout.flush()
     os._exit(code)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import uuid
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
@@ -13,14 +14,16 @@ import torch
 import torch.distributed as dist
 
 from schemas.exit_codes import DONE, RUN_AGAIN
-from training import checkpoint, parallel
+from training import parallel
 from training.build import build
 from training.finish import finish
+from training.heartbeat import Heartbeat
 from training.launch import Placement, StopRequest
 from training.loader import BatchReader, prefetch
 from training.lr_schedule import learning_rate
 from training.optimizer import set_learning_rate
 from training.prepare import Job
+from training.resume import resume
 from training.saver import Saver
 from training.step import apply_update, compute_gradients
 from training.watch import open_watch
@@ -34,7 +37,8 @@ def run_rank(job: Job, place: Placement, device: torch.device, stop: StopRequest
     config = job.config
     mesh = parallel.join(config.parallel, device, rank=place.rank, world_size=place.world_size, rendezvous=place.rendezvous, seed=config.seed)
     _require_agreement(job)
-    finished = _train(job, mesh, device, stop)
+    with closing(Heartbeat(job.out, _attempt(), place, config.watchdog.hang_seconds)) as heartbeat:
+        finished = _train(job, mesh, device, stop, heartbeat)
     parallel.leave()
     if not finished:
         return RUN_AGAIN
@@ -43,12 +47,12 @@ def run_rank(job: Job, place: Placement, device: torch.device, stop: StopRequest
     return DONE
 
 
-def _train(job: Job, mesh: parallel.Mesh, device: torch.device, stop: StopRequest) -> bool:
+def _train(job: Job, mesh: parallel.Mesh, device: torch.device, stop: StopRequest, heartbeat: Heartbeat) -> bool:
     """False where it stopped early, with its state saved."""
     config = job.config
     trainer = build(job, mesh, device)
-    if job.resume:
-        checkpoint.load(trainer.state, *job.resume)
+    heartbeat.beat(job.first_step, "load")
+    job = resume(job, trainer.state)
     reader = BatchReader(job.plan, job.table, rank=mesh.data_rank, ranks=mesh.data_size)
     saver = Saver(
         trainer.state,
@@ -57,15 +61,17 @@ def _train(job: Job, mesh: parallel.Mesh, device: torch.device, stop: StopReques
         tokenizer=job.table.tokenizer.definition,
         device=device,
         resumed_step=job.resume[1].step if job.resume else None,
-        moved=lambda: None,
+        moved=heartbeat.moved,
     )
     with (
         closing(saver),
         open_watch(job, mesh) as watch,
         closing(prefetch(reader, range(job.first_step, config.steps), config.data.prefetch, config.data.workers)) as batches,
     ):
+        heartbeat.beat(job.first_step + 1, "data")
         for batch in batches:
             step = batch.index + 1
+            heartbeat.beat(step, "compute")
             rate = learning_rate(batch.index, peak=config.optimizer.learning_rate, schedule=config.schedule, steps=config.steps)
             set_learning_rate(trainer.optimizer, rate, config.optimizer)
             votes = {"stop": float(stop.asked), **saver.votes(step)}
@@ -77,12 +83,21 @@ def _train(job: Job, mesh: parallel.Mesh, device: torch.device, stop: StopReques
             saver.advance(result.votes)
             last, asked = step == config.steps, result.votes["stop"] > 0
             if last or asked or saver.is_due(result.votes):
+                heartbeat.beat(step, "save")
                 saver.save(job.commit(step), durable=last or asked)
                 watch.resume_clock()
             if asked and not last:
                 log.info("stopped on request", step=step, rank=mesh.rank)
                 return False
+            heartbeat.beat(step + 1, "data")
     return True
+
+
+def _attempt() -> str:
+    """A name for this start of the run, the same on all ranks."""
+    name = [uuid.uuid4().hex]
+    dist.broadcast_object_list(name, src=0)
+    return name[0]
 
 
 def _require_agreement(job: Job) -> None:
