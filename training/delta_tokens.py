@@ -194,6 +194,13 @@ class PartReader:
             ends += (inside + (first - start)).tolist()
         return ends
 
+    def end_of_document(self, token: int) -> int:
+        """Where the document that holds a token ends."""
+        index = bisect_right(self._starts, token) - 1
+        ends = self._row_group(index).ends
+        # A row group holds whole documents.
+        return self._starts[index] + int(ends[np.searchsorted(ends, token - self._starts[index], "right")])
+
     def documents(self, start: int, end: int) -> list[tuple[str, int, int]]:
         """(doc_id, first token, end) of the documents that have tokens in `[start, end)`, by their place in the part."""
         found = []

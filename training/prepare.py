@@ -48,11 +48,14 @@ class Job:
         )
 
 
-def prepare(config: TrainingConfig, lake: str, out: Path, world_size: int) -> Job:
-    """Check a run against its lake, its ranks and its folder; `UsageError` says in one line what does not fit."""
+def prepare(config: TrainingConfig, lake: str, out: Path, world_size: int, *, resumes: bool = True) -> Job:
+    """Check a run against its lake, its ranks and its folder; `UsageError` says in one line what does not fit.
+
+    It goes on from the newest checkpoint in `out` where it `resumes`.
+    """
     require_fit(config)
     data_parallel = config.data_parallel(world_size)
-    resume = newest_commit(out)
+    resume = newest_commit(out) if resumes else None
     version = config.data.tokens_version
     if version is None and resume is not None:
         version = int(resume[1].config["data"]["tokens_version"])
