@@ -64,18 +64,21 @@ def stage_memory(config: TrainingConfig, world_size: int, vocabulary_size: int, 
 def layer_activation_bytes(model: ModelConfig, *, element: int, tensor: int = 1, context: int = 1, sequence_parallel: bool = False) -> int:
     """Bytes a token of what one layer's backward pass needs, where tensor-parallel ranks share it as arXiv 2205.05198, section 4.2, says.
 
-    Two norms keep their input and output. Attention keeps queries, keys and values (those of all `context` ranks), its output, and an fp32
-    normaliser a head. The gated layer keeps both halves of its first product, the activated half, and their product.
+    Two norms keep their input and output. Attention keeps the queries and keys that it has turned, the fused product that they and the values are
+    parts of (or keys and values of all `context` ranks), its output, and an fp32 normaliser a head. The gated layer keeps both halves of its first
+    product, and what comes of them.
     """
     norms = 4 * model.hidden // (tensor if sequence_parallel else 1)
-    if model.qk_norm:
-        norms += (model.heads + model.query_groups) * model.head // tensor
-    attention = (2 * model.heads + 2 * model.query_groups * context) * model.head // tensor
+    fused = model.heads + 2 * model.query_groups
+    keys_and_values = model.query_groups + fused if context == 1 else 2 * model.query_groups * context
+    # A norm needs the queries as one stretch.
+    queries = 3 * model.heads if model.qk_norm else 2 * model.heads
+    attention = (queries + keys_and_values) * model.head // tensor
     if model.experts:
-        # A token's row is copied to each of its experts, which are whole on their ranks, and comes back weighted.
-        feed_forward = model.experts_per_token * (2 * model.hidden + 4 * model.ffn) // (tensor if sequence_parallel else 1)
+        # A token's row is copied for each of its experts, which are whole on their ranks, and comes back weighted.
+        feed_forward = model.experts_per_token * (2 * model.hidden + 3 * model.ffn) // (tensor if sequence_parallel else 1)
     else:
-        feed_forward = 4 * model.ffn // tensor
+        feed_forward = 3 * model.ffn // tensor
     return element * (norms + attention + feed_forward) + FLOAT * model.heads // tensor
 
 

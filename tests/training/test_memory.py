@@ -49,18 +49,19 @@ def test_the_stages_and_shards_of_a_model_hold_it_once() -> None:
 
 def test_a_layers_activations_by_hand() -> None:
     model = ModelConfig(hidden=16, heads=4, query_groups=2, ffn=40)
-    # Norms 4 x 16; queries and output 2 x 16, keys and values 2 x 8; feed-forward 4 x 40; a normaliser a head.
-    assert layer_activation_bytes(model, element=2) == 2 * (64 + 32 + 16 + 160) + 4 * 4
-    assert layer_activation_bytes(model, element=2, tensor=2) == 2 * (64 + 16 + 8 + 80) + 4 * 2
-    assert layer_activation_bytes(model, element=2, tensor=2, sequence_parallel=True) == 2 * (32 + 16 + 8 + 80) + 4 * 2
-    assert layer_activation_bytes(model, element=2, context=2) == 2 * (64 + 32 + 32 + 160) + 4 * 4
+    # Norms 4 x 16; queries and output 2 x 16, keys 8, the fused product of all three 32; feed-forward 3 x 40; a normaliser a head.
+    assert layer_activation_bytes(model, element=2) == 2 * (64 + 32 + 8 + 32 + 120) + 4 * 4
+    assert layer_activation_bytes(model, element=2, tensor=2) == 2 * (64 + 16 + 4 + 16 + 60) + 4 * 2
+    assert layer_activation_bytes(model, element=2, tensor=2, sequence_parallel=True) == 2 * (32 + 16 + 4 + 16 + 60) + 4 * 2
+    # Each of two context ranks has the keys and values of both.
+    assert layer_activation_bytes(model, element=2, context=2) == 2 * (64 + 32 + 2 * 16 + 120) + 4 * 4
 
 
 def test_activations_of_a_multi_head_model_are_those_of_the_paper_less_scores_and_dropout() -> None:
-    # arXiv 2205.05198, section 4.1: 34 bytes of hidden size a token and layer besides scores. Two of them are dropout masks, and 16 the input and the
-    # output of GELU at four times the width, where a gated layer of that width has 32.
+    # arXiv 2205.05198, section 4.1: 34 bytes of hidden size a token and layer besides scores. Two of them are dropout masks; 16 are the input and the
+    # output of GELU at four times the width, where a gated layer of that width has 24; queries and keys are turned, so that their product stays: 4 more.
     model = ModelConfig(hidden=64, heads=4, query_groups=4, ffn=4 * 64)
-    assert layer_activation_bytes(model, element=2) - 4 * 4 == (34 - 2 - 16 + 32) * 64
+    assert layer_activation_bytes(model, element=2) - 4 * 4 == (34 - 2 - 16 + 24 + 4) * 64
 
 
 def test_full_recomputation_keeps_the_input_of_each_layer_and_one_layer() -> None:
