@@ -107,7 +107,7 @@ def lake(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path
     return write_lake(tmp_path_factory.mktemp("lake"), rows, tokenizer, files=3, rows_per_group=40)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_lake() -> Callable[..., Path]:
     return write_lake
 

@@ -33,7 +33,7 @@ def test_an_ordinary_token_of_that_name_is_none() -> None:
 
 
 def test_without_room_the_message_says_what_to_set() -> None:
-    message = 'objective.kind: masked needs <|mask|>, which the tokenizer lacks, and its 384 ids fill the padded vocabulary; set train_tokenizer.special_tokens to ["<|mask|>"]'
+    message = 'its 384 ids fill the padded vocabulary; set train_tokenizer.special_tokens to ["<|mask|>"] and tokenise again'
     with pytest.raises(UsageError, match=re.escape(message)):
         special_ids(ObjectiveConfig(kind="masked"), definition("<|endoftext|>"), vocabulary_size=384, padded_vocabulary=384)
 
