@@ -19,6 +19,7 @@ from schemas.exit_codes import DONE, FAILED
 from training.commit import newest_commit, read_commit
 from training.config import SampleConfig, load_recipe
 from training.launch import Placement, StopRequest, end_with_parent, fail, placement, start_ranks
+from training.past_run import open_past_run
 from training.plan_report import describe, explain
 from training.prepare import Job, prepare
 
@@ -27,6 +28,7 @@ app = typer.Typer(help="Train a language model on the tokens of a lake.", no_arg
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change a key of the recipe; may be repeated.")]
 Recipe = Annotated[str, typer.Argument(help="A YAML file, or the name of a bundled recipe such as tiny_cpu.")]
 Lake = Annotated[str, typer.Option(help="Folder of the lake's tables.")]
+PastRunFolder = Annotated[Path, typer.Argument(help="Folder of the run.")]
 Checkpoint = Annotated[Path, typer.Argument(help="A checkpoint folder, or the folder of a run for its newest checkpoint.")]
 
 
@@ -71,6 +73,32 @@ def plan(
     """Say what a run will do before it starts: tokens and epochs of each source, packing, operations, memory, hours."""
     job = prepare(load_recipe(recipe, tuple(settings or ())), lake, out or Path(), ranks, resumes=out is not None)
     print("\n".join(explain(job, device=device, utilisation=mfu)))
+
+
+@app.command()
+def trace(
+    run: PastRunFolder,
+    lake: Lake,
+    step: Annotated[int, typer.Option(min=1, help="Step as metrics.jsonl counts them, from 1; also one that is still to come.")],
+    rank: Annotated[int | None, typer.Option(min=0, help="Data-parallel rank whose slice is shown; leave it out for the whole global batch.")] = None,
+    ranks: Annotated[int | None, typer.Option(min=1, help="Data-parallel ranks; leave it out for those of the newest checkpoint.")] = None,
+) -> None:
+    """List the documents that a step trained on, a line of JSON for each stretch, and check the recorded hash of the batch."""
+    from training.trace import print_trace
+
+    print_trace(open_past_run(run, lake), lake, step, rank, ranks)
+
+
+@app.command()
+def exposure(
+    run: PastRunFolder,
+    name: Annotated[str, typer.Argument(help="A URL, a registered domain, or a doc_id.")],
+    lake: Lake,
+) -> None:
+    """List the steps that saw a page, how often, what is still ahead, and the last checkpoint before the first time."""
+    from training.exposure import print_exposure
+
+    print_exposure(open_past_run(run, lake), lake, name)
 
 
 @app.command("export-hf")

@@ -180,6 +180,7 @@ class PartReader:
         self._groups = [(file.path, group) for file in files for group in range(len(file.row_group_tokens))]
         self._starts = [0, *accumulate(tokens for file in files for tokens in file.row_group_tokens)]
         self._open: OrderedDict[int, RowGroup] = OrderedDict()
+        self._documents: OrderedDict[int, tuple[list[str], np.ndarray]] = OrderedDict()
 
     def read(self, start: int, end: int) -> np.ndarray:
         """Tokens `[start, end)`, as they are stored (uint16 or uint32)."""
@@ -205,15 +206,31 @@ class PartReader:
         """(doc_id, first token, end) of the documents that have tokens in `[start, end)`, by their place in the part."""
         found = []
         for index in self._indices(start, end):
+            doc_ids, bounds = self._listed(index)
+            first, last = np.searchsorted(bounds, [start, end - 1], "right")
+            found += [(doc_ids[row - 1], int(bounds[row - 1]), int(bounds[row])) for row in range(max(1, first), min(last, len(doc_ids)) + 1)]
+        return found
+
+    def places(self, doc_ids: set[str]) -> list[tuple[str, int, int]]:
+        """The same of the documents with these ids; reads the ids of the whole part."""
+        found = []
+        for index in range(len(self._groups)):
+            listed, bounds = self._listed(index)
+            found += [(doc_id, int(bounds[row]), int(bounds[row + 1])) for row, doc_id in enumerate(listed) if doc_id in doc_ids]
+        return found
+
+    def _listed(self, index: int) -> tuple[list[str], np.ndarray]:
+        """Ids of a row group's documents, and where they begin in the part; one more bound than ids."""
+        if index not in self._documents:
+            while len(self._documents) >= OPEN_ROW_GROUPS:
+                self._documents.popitem(last=False)
             path, number = self._groups[index]
             with pq.ParquetFile(path, filesystem=self._files) as file:
                 rows = file.read_row_group(number, columns=["doc_id", "n_tokens"])
-            first = self._starts[index]
-            for doc_id, tokens in zip(rows["doc_id"].to_pylist(), rows["n_tokens"].to_pylist(), strict=True):
-                if first < end and first + tokens > start:
-                    found.append((doc_id, first, first + tokens))
-                first += tokens
-        return found
+            bounds = np.concatenate([[0], np.cumsum(rows["n_tokens"].to_numpy().astype(np.int64))]) + self._starts[index]
+            self._documents[index] = rows["doc_id"].to_pylist(), bounds
+        self._documents.move_to_end(index)
+        return self._documents[index]
 
     @property
     def tokens(self) -> int:

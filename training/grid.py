@@ -54,9 +54,15 @@ class Grid:
         for start, end in self.positions(first, last, ends):
             yield from self.stream.stored(start, end)
 
-    def sequence_of(self, position: int, ends: DocumentEnds) -> tuple[int, int]:
-        """(sequence, offset in it) that reads a position of the stream; negative sequences are of earlier grids."""
-        return divmod(self._place(position, ends) - self.start, self.length)
+    def readers(self, start: int, end: int, ends: DocumentEnds) -> Iterator[tuple[int, int, int]]:
+        """(sequence, offset in it, tokens) of what reads stream positions `[start, end)`, in their order; negative sequences are of earlier grids."""
+        for place, size in self._places(start, end, ends):
+            offset = place - self.start
+            while size > 0:
+                sequence, inside = divmod(offset, self.length)
+                taken = min(size, self.length - inside)
+                yield sequence, inside, taken
+                offset, size = offset + taken, size - taken
 
     def _ordered(self, start: int, end: int, ends: DocumentEnds) -> Iterator[Span]:
         """Positions that stand at places `[start, end)` of the grid's order, which is the stream's with the inside of windows rearranged."""
@@ -75,20 +81,27 @@ class Grid:
                     yield base + piece_start, base + piece_end
             start = stop
 
-    def _place(self, position: int, ends: DocumentEnds) -> int:
-        """Where a position stands in the grid's order."""
-        if position < self._inherited_end and self.before:
-            return self.before._place(position, ends)
-        if position < self.windows_start or not self._is_rearranged(self._window_at(position)):
-            return position
-        window = self._window_at(position)
-        base = self.windows_start + window * self.window * self.length
-        place = base
-        for start, end in self._arrangement(window, ends):
-            if start <= position - base < end:
-                return place + position - base - start
-            place += end - start
-        raise AssertionError("the pieces of a window cover it")
+    def _places(self, start: int, end: int, ends: DocumentEnds) -> Iterator[Span]:
+        """(place in the grid's order, length) of each run of positions `[start, end)` that stays together; the inverse of `_ordered`."""
+        while start < end:
+            if start < self._inherited_end and self.before:
+                stop = min(end, self._inherited_end)
+                yield from self.before._places(start, stop, ends)
+            elif start < self.windows_start or not self._is_rearranged(self._window_at(start)):
+                stop = min(end, self.windows_start if start < self.windows_start else self._end_of_plain(start))
+                yield start, stop - start
+            else:
+                window = self._window_at(start)
+                base = self.windows_start + window * self.window * self.length
+                stop = min(end, base + self.window * self.length)
+                place, found = base, []
+                for piece_start, piece_end in self._arrangement(window, ends):
+                    low, high = max(base + piece_start, start), min(base + piece_end, stop)
+                    if low < high:
+                        found.append((low, place + low - base - piece_start, high - low))
+                    place += piece_end - piece_start
+                yield from ((place, size) for _, place, size in sorted(found))
+            start = stop
 
     def _window_at(self, place: int) -> int:
         return (place - self.windows_start) // (self.window * self.length)

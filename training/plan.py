@@ -59,6 +59,17 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """`tokens` tokens from `offset` on of row `row` of global batch `batch`."""
+
+    batch: int
+    row: int
+    offset: int
+    tokens: int
+    epoch: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """All that decides the order; independent of ranks, of the length of the run, and of how files are cut."""
 
@@ -121,22 +132,20 @@ class Plan:
         counts = order.counts(self._places(self.stage_index(batch), batch))
         return tuple(grid.start + count * grid.length if (grid := order.grids.get(part)) else 0 for part, count in enumerate(counts))
 
-    def readings(self, part: int, stored: int, ends: DocumentEnds, until_batch: int) -> Iterator[tuple[int, int, int]]:
-        """(batch, row, offset) of each time that a stored token of a part is read before batch `until_batch`, in order; the inverse of `rows`."""
+    def readings(self, part: int, start: int, end: int, ends: DocumentEnds, until_batch: int) -> Iterator[Reading]:
+        """Each time that stored tokens `[start, end)` of a part are read before batch `until_batch`, epoch by epoch; the inverse of `rows`."""
         stream = self._stream(part)
-        reached = self.cursors(until_batch)[part]
-        for epoch in range(-(-reached // stream.length) + 1):
-            position = stream.position(epoch, stored)
-            for index, order in enumerate(self._orders):
-                if part not in order.grids:
-                    continue
-                stage = self.stages[index]
-                sequence, offset = order.grids[part].sequence_of(position, ends)
-                end = self._places(index, self._end(index, until_batch))
-                if order.first_sequences[part] <= sequence < order.counts(end)[part]:
-                    place = order.place(part, sequence)
-                    yield stage.first_batch + place // stage.batch_sequences, place % stage.batch_sequences, offset
-                    break
+        epochs = -(-self.cursors(until_batch)[part] // stream.length) + 1
+        for epoch in range(epochs):
+            for first, last in stream.positions(epoch, start, end):
+                for index, order in enumerate(self._orders):
+                    if part not in order.grids or self.stages[index].first_batch >= until_batch:
+                        continue
+                    given = order.counts(self._places(index, self._end(index, until_batch)))[part]
+                    for sequence, offset, tokens in order.grids[part].readers(first, last, ends):
+                        if order.first_sequences[part] <= sequence < given:
+                            batch, row = divmod(order.place(part, sequence), self.stages[index].batch_sequences)
+                            yield Reading(self.stages[index].first_batch + batch, row, offset, tokens, epoch)
 
     def _end(self, index: int, until_batch: int) -> int:
         """The batch before which a stage ends."""

@@ -32,7 +32,7 @@ class Job:
 
     @property
     def layout(self) -> str:
-        return f"tensor {self.config.parallel.tensor} x pipeline {self.config.parallel.pipeline} x data {self.data_parallel}"
+        return self.config.parallel.layout(self.data_parallel)
 
     def commit(self, step: int) -> Commit:
         """The commit of a checkpoint after `step` steps."""

@@ -31,6 +31,16 @@ def batch_of_step(step: int, skips: Skips) -> int:
     return batch
 
 
+def step_of_batch(batch: int, skips: Skips) -> int | None:
+    """The step that trains on a batch, None where it is left out; the inverse of `batch_of_step`."""
+    behind = 0
+    for first, end in skips:
+        if first <= batch < end:
+            return None
+        behind += end - first if end <= batch else 0
+    return batch - behind
+
+
 def batches_from(step: int, steps: int, skips: Skips) -> Iterator[int]:
     """The batches of steps `[step, steps)`."""
     return (batch_of_step(number, skips) for number in range(step, steps))

@@ -32,12 +32,14 @@ class Stream:
             yield first, first + taken
             start += taken
 
-    def position(self, epoch: int, stored: int) -> int:
-        """Where in the stream a stored token stands in an epoch; the inverse of `stored`."""
-        if epoch == 0:
-            return stored
-        block, offset = divmod(stored, self.block)
-        return epoch * self.length + self._start_of_slot(epoch, unpermute(block, self._blocks, self._keys(epoch))) + offset
+    def positions(self, epoch: int, start: int, end: int) -> Iterator[Span]:
+        """Where in the stream stored tokens `[start, end)` stand in an epoch, in their order; the inverse of `stored`."""
+        while start < end:
+            block, offset = divmod(start, self.block)
+            size = min(end, (block + 1) * self.block) - start if epoch else end - start
+            slot_start = self._start_of_slot(epoch, unpermute(block, self._blocks, self._keys(epoch))) + offset if epoch else start
+            yield epoch * self.length + slot_start, epoch * self.length + slot_start + size
+            start += size
 
     @property
     def _blocks(self) -> int:
