@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from megatron.core.distributed import DistributedDataParallel
 from megatron.core.optimizer import MegatronOptimizer
 
 from training.checkpoint import TrainingState
 from training.config import TrainingConfig
 from training.model import build_model
-from training.optimizer import build_optimizer, wrap_data_parallel
+from training.optimizer import Replica, build_optimizer, wrap_data_parallel
 from training.parallel import Mesh
 from training.prepare import Job
 from training.step import connect_gradients
@@ -21,7 +20,7 @@ from training.step import connect_gradients
 class Trainer:
     """What a step needs besides its batch; `state` is the part that is saved."""
 
-    model: DistributedDataParallel
+    model: Replica
     optimizer: MegatronOptimizer
     state: TrainingState
     mesh: Mesh
@@ -42,7 +41,7 @@ def build(job: Job, mesh: Mesh, device: torch.device) -> Trainer:
         dtype=dtype,
         seed=config.seed,
     )
-    replica = wrap_data_parallel(model, transformer)
+    replica = wrap_data_parallel(model, transformer, shard_optimizer=config.parallel.shard_optimizer)
     optimizer = build_optimizer(config.optimizer, replica, device, dtype)
     connect_gradients(transformer, optimizer)
     return Trainer(replica, optimizer, TrainingState(model, optimizer, mesh), mesh, device)

@@ -90,7 +90,6 @@ def require_fit(config: TrainingConfig) -> None:
         if size % parallel.tensor:
             raise UsageError(f"parallel.tensor: {parallel.tensor} does not divide model.{name} {size}")
     _require_parallel_fit(model, parallel)
-    _refuse_what_is_not_built(config)
     if model.head_width is None and model.hidden % model.heads:
         raise UsageError(f"model.heads: {model.heads} does not divide model.hidden {model.hidden}")
     if model.head % 2:
@@ -119,26 +118,6 @@ def _require_parallel_fit(model: ModelConfig, parallel: ParallelConfig) -> None:
         raise UsageError(f"parallel.expert: {parallel.expert} does not divide model.experts {model.experts}")
     if model.experts and parallel.tensor > 1 and not parallel.sequence_parallel:
         raise UsageError("parallel.sequence_parallel: model.experts need it where parallel.tensor > 1")
-
-
-def _refuse_what_is_not_built(config: TrainingConfig) -> None:
-    model, parallel, schedule = config.model, config.parallel, config.schedule
-    missing = {
-        "model.head_width": model.head_width is not None,
-        "model.experts": model.experts > 0,
-        "model.qk_norm": model.qk_norm,
-        "model.fp8": model.fp8,
-        "parallel.virtual_stages": parallel.virtual_stages > 1,
-        "parallel.context": parallel.context > 1,
-        "parallel.shard_optimizer": parallel.shard_optimizer,
-        "parallel.recompute": parallel.recompute != "none",
-        "schedule.kind": schedule.kind != "cosine",
-        "schedule.warmup_tokens": schedule.warmup_tokens is not None,
-        "schedule.rewarm_step": schedule.rewarm_step is not None,
-    }
-    for key, asked in missing.items():
-        if asked:
-            raise UsageError(f"{key}: is not built yet")
 
 
 def _require_sequence_fit(parallel: ParallelConfig, key: str, length: int) -> None:

@@ -7,6 +7,7 @@ Every monkeypatch of the project is in this file, each with the reason why it is
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import os
 import queue
 from functools import cache
@@ -17,6 +18,8 @@ from torch._dynamo import config as dynamo_config
 from torch.overrides import TorchFunctionMode
 
 CPU = torch.device("cpu")
+CHECKED = "0.19.2"
+"""The megatron-core whose faults are repaired here."""
 
 
 @cache
@@ -29,6 +32,7 @@ def prepare_device(local_rank: int) -> torch.device:
         device = CPU
         _let_cuda_mean_cpu()
     _save_in_this_process()
+    _load_sharded_adam()
     return device
 
 
@@ -49,6 +53,19 @@ def _save_in_this_process() -> None:
     filesystem_async._results_queue = queue.SimpleQueue()
 
 
+def _load_sharded_adam() -> None:
+    """Let the distributed optimizer load the state of torch's AdamW, which it uses where neither Transformer Engine nor Apex is installed.
+
+    It asks every loaded weight for a `step` of its own, which is stored once for all.
+    """
+    if (version := importlib.metadata.version("megatron-core")) != CHECKED:
+        raise RuntimeError(f"megatron-core {version}: the repairs in {__name__} were made for {CHECKED}; see whether they are still needed")
+    from megatron.core.optimizer.distrib_optimizer import DistributedOptimizer
+
+    take = DistributedOptimizer._set_main_param_and_optimizer_states
+    DistributedOptimizer._set_main_param_and_optimizer_states = lambda self, weight, tensors: take(self, weight, {"step": None, **tensors})
+
+
 def _let_cuda_mean_cpu() -> None:
     cuda: Any = torch.cuda
     # Asked for by the model, DDP, the optimizer and pipeline communication; the real one raises without a driver.
@@ -59,6 +76,8 @@ def _let_cuda_mean_cpu() -> None:
     # DDP orders its gradient exchange by streams.
     cuda.current_stream = lambda device=None: _Stream()
     cuda.stream = lambda stream: contextlib.nullcontext()
+    # Experts' tokens are exchanged on one of their own.
+    cuda.Stream, cuda.Event = _Stream, _Event
     # Silent otherwise: without a driver the real ones queue the call for ever, and seeds and saved states have no effect.
     # Not torch.manual_seed, which calls torch.cuda.manual_seed again.
     cuda.manual_seed = torch.default_generator.manual_seed
@@ -70,7 +89,12 @@ def _let_cuda_mean_cpu() -> None:
     dynamo_config.disable = True
 
     import megatron.core.tensor_parallel.random as parallel_random
+    import megatron.core.transformer.moe.token_dispatcher as token_dispatcher
 
+    # The real one makes plain numbers of the counts that are exchanged only where they are on a GPU.
+    token_dispatcher.maybe_move_tensor_to_cpu = lambda tensor, as_numpy=False, record_stream=False: (
+        tensor.numpy() if as_numpy and torch.is_tensor(tensor) else tensor
+    )
     parallel_random._set_cuda_rng_state = lambda state, device=-1, graph_safe=False: torch.set_rng_state(state)
     # Process-wide and for good: about half a microsecond for each call into torch.
     _CudaNames().__enter__()
@@ -83,6 +107,7 @@ class _CudaNames(TorchFunctionMode):
         kwargs = kwargs or {}
         if _is_cuda(kwargs.get("device")):
             kwargs["device"] = CPU
+        kwargs.pop("pin_memory", None)
         if func is torch.Tensor.cuda:
             return args[0]
         if func is torch.Tensor.to and len(args) > 1 and _is_cuda(args[1]):
@@ -100,8 +125,25 @@ def _is_cuda(device: Any) -> bool:
 class _Stream:
     """The one stream of a CPU: everything on it has already happened."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None: ...
+
     def wait_stream(self, stream: Any) -> None: ...
 
     def wait_event(self, event: Any) -> None: ...
+
+    def synchronize(self) -> None: ...
+
+    def record_event(self, event: Any = None) -> _Event:
+        return _Event()
+
+
+class _Event:
+    """A moment on that stream, which has passed."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None: ...
+
+    def record(self, stream: Any = None) -> None: ...
+
+    def wait(self, stream: Any = None) -> None: ...
 
     def synchronize(self) -> None: ...

@@ -6,22 +6,32 @@ from typing import Any
 
 import torch
 from megatron.core.distributed import DistributedDataParallel, DistributedDataParallelConfig
-from megatron.core.models.gpt import GPTModel
-from megatron.core.optimizer import MegatronOptimizer, get_megatron_optimizer
+from megatron.core.optimizer import MegatronOptimizer, ParamKey, get_megatron_optimizer
 from megatron.core.optimizer import OptimizerConfig as CoreOptimizerConfig
+from megatron.core.optimizer.optimizer_config import ParamWithNamePredicate
 from megatron.core.transformer import TransformerConfig
 
 from training.config import OptimizerConfig
+from training.model import Model
 
 
-def wrap_data_parallel(model: GPTModel, transformer: TransformerConfig) -> DistributedDataParallel:
-    """The model with fp32 gradient buffers that are summed over the data-parallel ranks."""
+class Replica(list[DistributedDataParallel]):
+    """The stretches of a `Model` with their gradients; a list, as megatron-core's schedules take it."""
+
+    def zero_grad_buffer(self) -> None:
+        for stretch in self:
+            stretch.zero_grad_buffer()
+
+
+def wrap_data_parallel(model: Model, transformer: TransformerConfig, *, shard_optimizer: bool = False) -> Replica:
+    """The model with fp32 gradient buffers that are summed over the data-parallel ranks, to each the part whose optimizer state it keeps."""
     # Whether gradients are finite is judged by their norm, which all ranks know; here one rank alone would raise.
-    config = DistributedDataParallelConfig(grad_reduce_in_fp32=True, use_distributed_optimizer=False, check_for_nan_in_grad=False)
-    return DistributedDataParallel(transformer, config, model)
+    config = DistributedDataParallelConfig(grad_reduce_in_fp32=True, use_distributed_optimizer=shard_optimizer, check_for_nan_in_grad=False)
+    return Replica(DistributedDataParallel(transformer, config, stretch, disable_bucketing=place > 0) for place, stretch in enumerate(model))
 
 
-def build_optimizer(config: OptimizerConfig, model: DistributedDataParallel, device: torch.device, dtype: torch.dtype) -> MegatronOptimizer:
+def build_optimizer(config: OptimizerConfig, replica: Replica, device: torch.device, dtype: torch.dtype) -> MegatronOptimizer:
+    """An optimizer that has taken no step. Vectors do not decay, nor do embeddings but where the configuration says so."""
     core = CoreOptimizerConfig(
         optimizer={"adamw": "adam", "sgd": "sgd"}[config.kind],
         lr=config.learning_rate,
@@ -34,16 +44,23 @@ def build_optimizer(config: OptimizerConfig, model: DistributedDataParallel, dev
         clip_grad=config.clip_norm,
         bf16=dtype == torch.bfloat16,
         params_dtype=dtype,
-        use_distributed_optimizer=False,
+        use_distributed_optimizer=replica[0].ddp_config.use_distributed_optimizer,
     )
-    optimizer = get_megatron_optimizer(core, [model], use_gloo_process_groups=device.type == "cuda")
+    exempt = ParamKey(with_name_predicate=ParamWithNamePredicate(name="exempt from decay", fn=lambda weight, name: not _decays(weight, name, config)))
+    optimizer = get_megatron_optimizer(core, list(replica), config_overrides={exempt: {"wd_mult": 0.0}}, use_gloo_process_groups=device.type == "cuda")
     if config.kind == "adamw":
         _start_adam_state(optimizer)
     return optimizer
 
 
+def _decays(weight: torch.Tensor, name: str, config: OptimizerConfig) -> bool:
+    # Where the last pipeline stage has a copy of the embedding as its output layer, it is marked as shared.
+    embedding = name.endswith("word_embeddings.weight") or getattr(weight, "shared_embedding", False)
+    return weight.dim() > 1 and (config.decay_embeddings or not embedding)
+
+
 def set_learning_rate(optimizer: MegatronOptimizer, rate: float, config: OptimizerConfig) -> None:
-    """Set this step's rate. Weight decay is set here too: megatron-core marks vectors with `wd_mult` 0 and leaves it to its scheduler to act on that."""
+    """Set this step's rate. Weight decay is set here too: megatron-core marks with `wd_mult` 0 what does not decay, and leaves the rest to its scheduler."""
     for group in optimizer.param_groups:
         group["lr"] = rate
         group["weight_decay"] = config.weight_decay * group["wd_mult"]
@@ -55,7 +72,13 @@ def inner_optimizers(optimizer: MegatronOptimizer) -> list[torch.optim.Optimizer
 
 def _start_adam_state(optimizer: MegatronOptimizer) -> None:
     """Torch makes its state in the first step; a checkpoint can be loaded only into state that is there."""
-    for inner in inner_optimizers(optimizer):
+    for part in getattr(optimizer, "chained_optimizers", [optimizer]):
+        inner = part.optimizer
+        if inner is None:
+            continue
+        if not isinstance(inner, torch.optim.AdamW):
+            part.init_state_fn(inner, part.config)  # the fused one of Transformer Engine or Apex
+            continue
         for group in inner.param_groups:
             for weight in group["params"]:
                 state: dict[str, Any] = inner.state[weight]

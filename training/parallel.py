@@ -17,7 +17,7 @@ from training.config import ParallelConfig
 
 @dataclass(frozen=True)
 class Mesh:
-    """This rank's place. Groups: `model` holds one replica, `data` the ranks with the same part of each replica."""
+    """This rank's place. Ranks of a `tensor` group share matrices, of a `context` group sequences, of a `pipeline` group layers; `data` counts replicas."""
 
     rank: int
     world_size: int
@@ -25,8 +25,11 @@ class Mesh:
     tensor_size: int
     pipeline_rank: int
     pipeline_size: int
+    context_rank: int
+    context_size: int
     data_rank: int
     data_size: int
+    layout: str
 
     @property
     def is_first_stage(self) -> bool:
@@ -37,8 +40,9 @@ class Mesh:
         return self.pipeline_rank == self.pipeline_size - 1
 
     @property
-    def layout(self) -> str:
-        return f"tensor {self.tensor_size} x pipeline {self.pipeline_size} x data {self.data_size}"
+    def reads(self) -> bool:
+        """Whether this is the rank that counts its replica's slice of a batch."""
+        return self.is_first_stage and self.tensor_rank == 0 and self.context_rank == 0
 
 
 def join(config: ParallelConfig, device: torch.device, *, rank: int, world_size: int, rendezvous: str | None, seed: int) -> Mesh:
@@ -69,13 +73,40 @@ def leave() -> None:
 
 def checkpoint_metadata() -> dict[str, object]:
     """What megatron-core's sharded state dicts ask for."""
-    return {"dp_cp_group": parallel_state.get_data_parallel_group(with_context_parallel=True), "chained_optim_avoid_prefix": True}
+    return {
+        "dp_cp_group": parallel_state.get_data_parallel_group(with_context_parallel=True),
+        "chained_optim_avoid_prefix": True,
+        # The form that loads in any layout; megatron-core's default cannot be written any more.
+        "distrib_optim_sharding_type": "fully_reshardable",
+    }
+
+
+def own_stretches(tensor: torch.Tensor) -> torch.Tensor:
+    """This rank's part of sequences [..., S]."""
+    return stretches_of(tensor, parallel_state.get_context_parallel_rank(), parallel_state.get_context_parallel_world_size())
+
+
+def stretches_of(tensor: torch.Tensor, rank: int, ranks: int) -> torch.Tensor:
+    """The part of sequences [..., S] that context rank `rank` of `ranks` holds: [..., S / ranks].
+
+    Of twice as many stretches as ranks, rank r holds the r-th and the r-th from the end, so that all see equally many keys; megatron-core turns
+    positions by the same rule.
+    """
+    if ranks == 1:
+        return tensor
+    stretches = tensor.chunk(2 * ranks, dim=-1)
+    return torch.cat([stretches[rank], stretches[2 * ranks - 1 - rank]], dim=-1)
 
 
 def _form_groups(config: ParallelConfig, device: torch.device, seed: int) -> Mesh:
     parallel_state.initialize_model_parallel(
         config.tensor,
         config.pipeline,
+        config.virtual_stages if config.virtual_stages > 1 else None,
+        context_parallel_size=config.context,
+        expert_model_parallel_size=config.expert,
+        # Experts are small: each is whole on its rank.
+        expert_tensor_parallel_size=1,
         distributed_timeout_minutes=max(1, round(config.timeout_seconds / 60)),
         # On a CPU the default groups are gloo already.
         create_gloo_process_groups=device.type == "cuda",
@@ -91,6 +122,9 @@ def _form_groups(config: ParallelConfig, device: torch.device, seed: int) -> Mes
         tensor_size=parallel_state.get_tensor_model_parallel_world_size(),
         pipeline_rank=parallel_state.get_pipeline_model_parallel_rank(),
         pipeline_size=parallel_state.get_pipeline_model_parallel_world_size(),
+        context_rank=parallel_state.get_context_parallel_rank(),
+        context_size=parallel_state.get_context_parallel_world_size(),
         data_rank=parallel_state.get_data_parallel_rank(),
         data_size=parallel_state.get_data_parallel_world_size(),
+        layout=config.layout(parallel_state.get_data_parallel_world_size()),
     )

@@ -9,14 +9,17 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from megatron.core.distributed import DistributedDataParallel, finalize_model_grads
+from megatron.core.distributed import finalize_model_grads
 from megatron.core.optimizer import MegatronOptimizer
 from megatron.core.optimizer.clip_grads import clip_grad_by_total_norm_fp32
 from megatron.core.pipeline_parallel import get_forward_backward_func
 from megatron.core.transformer import TransformerConfig
 
+from training.attention import document_borders
 from training.batch import Batch
-from training.parallel import Mesh
+from training.model import Model
+from training.optimizer import Replica
+from training.parallel import Mesh, own_stretches
 
 type MicroBatch = dict[str, torch.Tensor]
 
@@ -56,7 +59,7 @@ def connect_gradients(transformer: TransformerConfig, optimizer: MegatronOptimiz
 
 
 def compute_gradients(
-    model: DistributedDataParallel,
+    model: Replica,
     optimizer: MegatronOptimizer,
     batch: Batch,
     mesh: Mesh,
@@ -84,13 +87,14 @@ def apply_update(optimizer: MegatronOptimizer, gradient_norm: float, clip_norm: 
         raise RuntimeError("the optimizer did not take its step")
 
 
-def run_schedule(model: DistributedDataParallel, batch: Batch, device: torch.device, *, sources: int, forward_only: bool) -> list[dict[str, torch.Tensor]]:
+def run_schedule(model: Replica | Model, batch: Batch, device: torch.device, *, sources: int, forward_only: bool) -> list[dict[str, torch.Tensor]]:
     """What the loss function leaves of each micro-batch on the last stage: `sources` float64 [2, sources] (losses, counted tokens) and `losses` [B, S]."""
     micro_batches, sequences, length = batch.tokens.shape
     return get_forward_backward_func()(
         forward_step_func=partial(_forward, sources=sources),
-        data_iterator=_on_device(batch, device),
-        model=model,
+        # The pipeline's schedule takes micro-batches for each stretch of layers on this rank.
+        data_iterator=[_on_device(batch, device) for _ in model],
+        model=list(model),
         num_microbatches=micro_batches,
         seq_length=length,
         micro_batch_size=sequences,
@@ -103,7 +107,7 @@ def _forward(micro_batches: Iterator[MicroBatch], model: Any, *, sources: int) -
     batch = next(micro_batches)
     tokens = batch["tokens"]
     positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
-    return model(tokens, positions, None, labels=batch["targets"]), partial(_sum_losses, batch=batch, sources=sources)
+    return model(tokens, positions, batch.get("borders"), labels=batch["targets"]), partial(_sum_losses, batch=batch, sources=sources)
 
 
 def _sum_losses(losses: torch.Tensor, *, batch: MicroBatch, sources: int) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
@@ -116,9 +120,14 @@ def _sum_losses(losses: torch.Tensor, *, batch: MicroBatch, sources: int) -> tup
 
 
 def _on_device(batch: Batch, device: torch.device) -> Iterator[MicroBatch]:
+    """Where ranks share sequences, tokens, targets and `counted` are this rank's part of them, and so are the losses; the others are of whole sequences."""
     for micro_batch in range(len(batch.tokens)):
-        arrays = {"tokens": batch.tokens, "targets": batch.targets, "counted": batch.counted, "sources": batch.sources}
-        yield {name: torch.from_numpy(array[micro_batch]).to(device, non_blocking=True) for name, array in arrays.items()}
+        arrays = {"tokens": batch.tokens, "targets": batch.targets, "counted": batch.counted}
+        shared = {name: own_stretches(torch.from_numpy(array[micro_batch])) for name, array in arrays.items()}
+        whole = {"sources": torch.from_numpy(batch.sources[micro_batch])}
+        if batch.documents is not None:
+            whole["borders"] = torch.from_numpy(document_borders(batch.documents[micro_batch]))
+        yield {name: tensor.to(device, non_blocking=True) for name, tensor in {**shared, **whole}.items()}
 
 
 def _agree(
@@ -126,11 +135,10 @@ def _agree(
 ) -> StepResult:
     """One exchange over all ranks. Each number is contributed once per replica; float64 holds the 40-bit hashes' sum exactly."""
     counts = mesh.is_last_stage and mesh.tensor_rank == 0
-    reads = mesh.is_first_stage and mesh.tensor_rank == 0
     by_source = sum((part["sources"] for part in parts), torch.zeros(2, sources, dtype=torch.float64, device=device)) if counts else None
     # The norm is one rank's, so that every rank decides on the same bits; a rank that has another, unusable one says so.
     facts = [norm if mesh.rank == 0 else 0.0 if norm < float("inf") else norm]
-    facts += [float(number if reads else 0) for number in (batch.tokens.size, batch.squared_lengths, batch.hash)]
+    facts += [float(number if mesh.reads else 0) for number in (batch.tokens.size, batch.squared_lengths, batch.hash)]
     facts += [float(vote) for vote in votes.values()]
     shared = torch.cat([torch.tensor(facts, dtype=torch.float64), torch.zeros(2 * sources, dtype=torch.float64)]).to(device)
     if by_source is not None:

@@ -109,3 +109,8 @@ class ParallelConfig(Config):
     """What the backward pass computes again to save memory: nothing, attention (arXiv 2205.05198, section 5), or every layer."""
     timeout_seconds: float = Field(default=600.0, gt=0)
     """How long a rank waits for another one before it gives up."""
+
+    def layout(self, data: int) -> str:
+        """The layout in words, with `data` replicas."""
+        sizes = {"tensor": self.tensor, "pipeline": self.pipeline, "context": self.context, "expert": self.expert, "data": data}
+        return " x ".join(f"{name} {size}" for name, size in sizes.items() if size > 1 or name in ("tensor", "pipeline", "data"))
