@@ -87,7 +87,8 @@ class _Planner(TorchDistSaveShardedStrategy):
 
 def own_bytes(sharded: ShardedStateDict) -> int:
     """Bytes of tensors that this rank will write."""
-    parts = [part for part in nested_values(sharded) if torch.is_tensor(getattr(part, "data", None)) and is_main_replica(part.replica_id)]
+    # AdamW's count of steps is a tensor that is not sharded.
+    parts = [part for part in nested_values(sharded) if hasattr(part, "replica_id") and torch.is_tensor(part.data) and is_main_replica(part.replica_id)]
     return sum(part.data.numel() * part.data.element_size() for part in parts)
 
 
