@@ -54,7 +54,7 @@ def write_logits(checkpoint: Path, tokens: list[list[int]], out: Path, device: t
     config = TrainingConfig.model_validate(commit.config)
     mesh = parallel.stand_alone(device, seed=99)
     sizes = {"vocabulary_size": commit.vocabulary_size, "sequence_length": config.data.sequence_length}
-    model, _ = build_model(config.model, ParallelConfig(), mesh, device, **sizes, dtype=torch.float32, seed=99)
+    model, _ = build_model(config.model, ParallelConfig(), mesh, device, **sizes, dtype=torch.float32, seed=99, causal=config.objective.is_causal)
     loaded = dist_checkpointing.load({"model": model.sharded_state_dict(metadata=parallel.checkpoint_metadata())}, str(checkpoint))
     model.load_state_dict(loaded["model"])
     inputs = torch.tensor(tokens)

@@ -1,0 +1,147 @@
+"""A checkpoint put to the test: held-out losses, tasks of lm-evaluation-harness, what it gives back word for word, and what it has read of evaluation sets."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import uuid
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from schemas.errors import NothingToDo, UsageError
+from training.commit import read_commit
+from training.config import TrainingConfig
+from training.contamination import Overlap, overlaps
+from training.delta_tokens import open_tokens
+from training.evaluation import Evaluation, Evaluator
+from training.evaluation_report import write_report
+from training.export_hf import export
+from training.harness import TaskResult, run_tasks
+from training.held_out import held_out_stretches
+from training.ledger import record_run
+from training.memorisation import CONTINUATION, PROMPT, Memorised, probe, trained_stretches, untrained_stretches
+from training.past_run import PastRun
+from training.plan import Plan
+from training.plan_stages import later_versions
+from training.trained_model import TrainedModel, trained_model
+
+STAGE = "evaluate"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a checkpoint besides its held-out losses. `tokens` None is what its recipe says; `memorised` counts documents of each source."""
+
+    tokens: int | None = None
+    tasks: tuple[str, ...] = ()
+    tasks_folder: Path | None = None
+    task_items: int | None = None
+    batch_size: int = 8
+    memorised: int = 0
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that was found of the checkpoint after `step` steps."""
+
+    checkpoint: str
+    step: int
+    layout: str
+    held_out: list[Evaluation]
+    tasks: list[TaskResult]
+    memorised: list[Memorised]
+    overlaps: list[Overlap]
+
+
+def evaluate(folder: Path, lake: str, asked: Asked, device: torch.device) -> list[Path]:
+    """Evaluate a committed checkpoint, write the report into the folder of its run, and a row into the ledger; returns the files of the report."""
+    started_at, started = datetime.now(UTC), time.monotonic()
+    run = _past_run(folder, lake, asked)
+    _require_something(run, asked)
+    if asked.tasks or asked.memorised:
+        _require_causal(run.config)
+    held_out: list[Evaluation] = []
+    memorised: list[Memorised] = []
+    if run.config.data.held_out_tokens or asked.memorised:
+        with trained_model(folder, device) as trained:
+            held_out = Evaluator(run.config, run.plan, run.table, trained.mesh, device).losses(trained.model, run.commit.step)
+            memorised = _memorised(trained, run, asked) if asked.memorised else []
+    tasks = _tasks(folder, asked, device) if asked.tasks else []
+    found = overlaps(lake, run.plan, run.table, steps=run.commit.step, skips=run.skips)
+    results = Results(str(folder), run.commit.step, run.commit.layout, held_out, tasks, memorised, found)
+    files = write_report(run.out / "evaluation", folder.name, asdict(results))
+    record_run(
+        lake,
+        stage=STAGE,
+        inputs={"checkpoint": f"{folder} ({run.commit.plan_hash[:12]})", "asked": repr(asked)},
+        run_id=uuid.uuid4().hex,
+        config=run.config,
+        table=run.table,
+        out=str(files[0]),
+        counts=counts(results),
+        started_at=started_at,
+        seconds=time.monotonic() - started,
+    )
+    return files
+
+
+def counts(results: Results) -> dict[str, Any]:
+    """The results as the ledger has them: names with `/` between groups, and numbers."""
+    found: dict[str, Any] = {"steps": results.step}
+    for one in results.held_out:
+        found[f"held_out/{one.source}/{one.objective}/loss"] = one.loss
+        if one.bits_per_byte is not None:
+            found[f"held_out/{one.source}/{one.objective}/bits_per_byte"] = one.bits_per_byte
+    found |= {f"task/{one.task}/{one.measure}": one.value for one in results.tasks}
+    for group in results.memorised:
+        found[f"memorised/{'held out' if group.reads is None else group.reads}/share_{CONTINUATION}"] = group.share_50
+    found |= {f"documents_read/{one.set_name}": one.documents_read for one in results.overlaps}
+    return found
+
+
+def _past_run(folder: Path, lake: str, asked: Asked) -> PastRun:
+    commit = read_commit(folder)
+    config = TrainingConfig.model_validate(commit.config)
+    if asked.tokens is not None:
+        config = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"tokens": asked.tokens})})
+    table = open_tokens(lake, config.data.tokens_version, later_versions(config))
+    if table.tokenizer.fingerprint != commit.tokenizer:
+        raise UsageError(f"{lake}: its tokens are of tokenizer {table.tokenizer.fingerprint[:12]}, and {folder} was trained with {commit.tokenizer[:12]}")
+    return PastRun(folder.parent.parent, commit, config, Plan.from_dict(commit.plan), table)
+
+
+def _require_something(run: PastRun, asked: Asked) -> None:
+    if not (run.config.data.held_out_tokens or asked.tasks or asked.memorised):
+        raise NothingToDo("the run held no tokens back (data.held_out_tokens); --tasks and --memorised ask for something else")
+
+
+def _require_causal(config: TrainingConfig) -> None:
+    if not config.objective.is_causal:
+        raise UsageError(f"objective.kind: a {config.objective.kind} model predicts no next token, which --tasks and --memorised ask for")
+
+
+def _memorised(trained: TrainedModel, run: PastRun, asked: Asked) -> list[Memorised]:
+    longest = max(stage.sequence_length for stage in run.plan.stages)
+    if longest < PROMPT + CONTINUATION:
+        raise UsageError(f"--memorised: needs sequences of {PROMPT + CONTINUATION} tokens, and the longest of the run have {longest}")
+    held_out = held_out_stretches(run.plan, run.table, run.config.evaluation.tokens)
+    stretches = [
+        *untrained_stretches(run.plan, run.table, held_out, asked.memorised),
+        *trained_stretches(run.plan, run.table, steps=run.commit.step, skips=run.skips, most=asked.memorised),
+    ]
+
+    def likeliest(tokens: np.ndarray) -> np.ndarray:
+        return trained.logits(torch.from_numpy(tokens)).argmax(-1).numpy()  # type: ignore[no-any-return]
+
+    return probe(stretches, likeliest, asked.batch_size)
+
+
+def _tasks(folder: Path, asked: Asked, device: torch.device) -> list[TaskResult]:
+    with tempfile.TemporaryDirectory(prefix="headwater-evaluate-") as exported:
+        export(folder, Path(exported))
+        return run_tasks(Path(exported), asked.tasks, asked.tasks_folder, device=str(device), batch_size=asked.batch_size, limit=asked.task_items)
