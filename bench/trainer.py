@@ -20,11 +20,11 @@ from deltalake import write_deltalake
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from schemas.tokens import TOKENIZERS, TOKENS
-from training.config import DataConfig, load_recipe
+from training.config import BatchConfig, DataConfig, TrainingConfig, load_recipe
 from training.delta_tokens import TokenTable, open_table, open_tokens, system_of
 from training.loader import BatchReader
 from training.metrics import read_metrics
-from training.prepare import make_plan
+from training.plan_stages import make_plan
 
 RANDOM_TOKENS = 40_000_000
 DOCUMENT_TOKENS = 1_000
@@ -32,6 +32,7 @@ BATCH_SEQUENCES = 256
 SEQUENCE_LENGTH = 2048
 TRAINER_STEPS = 30
 WARM_STEPS = 5
+READINGS = (("reader, first epoch", 0, "chop"), ("reader, later epochs", 1, "chop"), ("reader, best fit, masked", 0, "best_fit"))
 
 
 def write_random_lake(folder: Path) -> Path:
@@ -81,16 +82,18 @@ def pyarrow_alone(lake: str, table: TokenTable) -> float:
     return table.tokens / (time.perf_counter() - started)
 
 
-def reader_alone(table: TokenTable, epoch: int) -> float:
+def reader_alone(table: TokenTable, epoch: int, packing: str) -> float:
     """Tokens a second of batches as the trainer gets them, from one epoch."""
     length = min(SEQUENCE_LENGTH, max(2, table.tokens // (4 * BATCH_SEQUENCES)))
-    plan = make_plan(DataConfig(sequence_length=length), BATCH_SEQUENCES, table)
-    batches = max(1, plan.epoch_sequences // BATCH_SEQUENCES)
-    reader = BatchReader(plan, table, rank=0, ranks=1, micro_sequences=BATCH_SEQUENCES)
+    data = DataConfig(sequence_length=length, packing=packing, document_mask=packing == "best_fit")
+    batch = BatchConfig(tokens=length * BATCH_SEQUENCES, micro_sequences=BATCH_SEQUENCES)
+    plan = make_plan(TrainingConfig(data=data, batch=batch), table)
+    batches = max(1, table.tokens // batch.tokens)
+    reader = BatchReader(plan, table, rank=0, ranks=1)
     started = time.perf_counter()
-    for batch in range(epoch * batches, (epoch + 1) * batches):
-        reader.read(batch)
-    return batches * BATCH_SEQUENCES * length / (time.perf_counter() - started)
+    for index in range(epoch * batches, (epoch + 1) * batches):
+        reader.read(index)
+    return batches * batch.tokens / (time.perf_counter() - started)
 
 
 def trainer(lake: str, ranks: int) -> tuple[float, float]:
@@ -112,11 +115,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         lake = arguments.lake or str(write_random_lake(Path(folder)))
         table = open_tokens(lake, None)
-        bound, first, later = pyarrow_alone(lake, table), reader_alone(table, 0), reader_alone(table, 1)
+        bound = pyarrow_alone(lake, table)
         print(f"{table.tokens:,} tokens in {len(table.files)} file(s)")
         print(f"pyarrow alone           {bound:>14,.0f} tokens/s")
-        print(f"reader, first epoch     {first:>14,.0f} tokens/s  {first / bound:6.1%} of pyarrow")
-        print(f"reader, later epochs    {later:>14,.0f} tokens/s  {later / bound:6.1%} of pyarrow")
+        for name, epoch, packing in READINGS:
+            rate = reader_alone(table, epoch, packing)
+            print(f"{name:<23} {rate:>14,.0f} tokens/s  {rate / bound:6.1%} of pyarrow")
         parameters = load_recipe("tiny_cpu").model.parameters(table.tokenizer.vocabulary_size)
         rate, wait = trainer(lake, arguments.ranks)
         print(f"trainer, {parameters / 1e6:.1f} M weights  {rate:>14,.0f} tokens/s  on {arguments.ranks} rank(s), {wait:.2%} of the time waiting for data")

@@ -20,6 +20,17 @@ type DocumentEnds = Callable[[int, int], list[int]]
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """Stream positions `[start, end)` in the order of their `pieces`, laid end to end; of these the places `[low, high)`."""
+
+    start: int
+    end: int
+    pieces: list[Piece]
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
 class Grid:
     """Sequences of `length` positions of `stream` from position `start` on, in windows of `window` sequences; `before` is the grid that stopped there."""
 
@@ -45,9 +56,15 @@ class Grid:
         start = self.start + sequences * self.length
         return Grid(self.stream, start, length, packing, window, self if self._end_of_order_at(start) > start else None)
 
-    def positions(self, first: int, last: int, ends: DocumentEnds) -> Iterator[Span]:
-        """Spans of stream positions that the sequences `[first, last)` read, end to end; `best_fit` pieces are spans of their own."""
+    def stretches(self, first: int, last: int, ends: DocumentEnds) -> Iterator[Stretch]:
+        """What the sequences `[first, last)` read, end to end."""
         yield from self._ordered(self.start + first * self.length, self.start + last * self.length, ends)
+
+    def positions(self, first: int, last: int, ends: DocumentEnds) -> Iterator[Span]:
+        """The same as spans of stream positions; `best_fit` pieces are spans of their own."""
+        for stretch in self.stretches(first, last, ends):
+            for start, end in _cut(stretch.pieces, stretch.low, stretch.high):
+                yield stretch.start + start, stretch.start + end
 
     def stored(self, first: int, last: int, ends: DocumentEnds) -> Iterator[Span]:
         """The same as spans of stored tokens."""
@@ -64,21 +81,21 @@ class Grid:
                 yield sequence, inside, taken
                 offset, size = offset + taken, size - taken
 
-    def _ordered(self, start: int, end: int, ends: DocumentEnds) -> Iterator[Span]:
-        """Positions that stand at places `[start, end)` of the grid's order, which is the stream's with the inside of windows rearranged."""
+    def _ordered(self, start: int, end: int, ends: DocumentEnds) -> Iterator[Stretch]:
+        """What stands at places `[start, end)` of the grid's order, which is the stream's with the inside of windows rearranged."""
         while start < end:
             if start < self._inherited_end and self.before:
                 stop = min(end, self._inherited_end)
                 yield from self.before._ordered(start, stop, ends)
             elif start < self.windows_start or not self._is_rearranged(self._window_at(start)):
                 stop = min(end, self.windows_start if start < self.windows_start else self._end_of_plain(start))
-                yield start, stop
+                yield Stretch(start, stop, [(0, stop - start)], 0, stop - start)
             else:
                 window = self._window_at(start)
-                base = self.windows_start + window * self.window * self.length
-                stop = min(end, base + self.window * self.length)
-                for piece_start, piece_end in _cut(self._arrangement(window, ends), start - base, stop - base):
-                    yield base + piece_start, base + piece_end
+                width = self.window * self.length
+                base = self.windows_start + window * width
+                stop = min(end, base + width)
+                yield Stretch(base, base + width, self._arrangement(window, ends), start - base, stop - base)
             start = stop
 
     def _places(self, start: int, end: int, ends: DocumentEnds) -> Iterator[Span]:
@@ -130,7 +147,7 @@ class Grid:
         return _arrange(self, window, ends)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def _arrange(grid: Grid, window: int, ends: DocumentEnds) -> list[Piece]:
     width = grid.window * grid.length
     base = grid.windows_start + window * width

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -15,6 +16,10 @@ import xxhash
 from training.batch import Batch
 from training.delta_tokens import PartReader, TokenTable
 from training.plan import Plan, Row
+from training.stored import Stored, join, read_plain, rearrange
+
+OPEN_WINDOWS = 2
+"""Rearranged windows of each part that a reader keeps in memory: a batch may cross from one to the next."""
 
 HASH_MASK = (1 << 40) - 1
 """40 bits, so that the sum over thousands of ranks is exact in a float64."""
@@ -26,6 +31,7 @@ class BatchReader:
     def __init__(self, plan: Plan, table: TokenTable, *, rank: int, ranks: int) -> None:
         self.plan, self._table, self._rank, self._ranks = plan, table, rank, ranks
         self._parts: dict[int, PartReader] = {}
+        self._windows: OrderedDict[tuple[int, int, bool], Stored] = OrderedDict()
 
     def again(self) -> BatchReader:
         """Another reader of the same slices, for another thread."""
@@ -42,17 +48,17 @@ class BatchReader:
         stage = self.plan.stage_of(index)
         rows = self.plan.rows(index, self._rank, self._ranks)
         shape = (len(rows), stage.sequence_length)
-        tokens, targets = np.empty(shape, np.int64), np.empty(shape, np.int64)
+        tokens, targets, counted = np.empty(shape, np.int64), np.empty(shape, np.int64), np.ones(shape, bool)
         starts = np.zeros(shape, bool) if stage.document_mask else None
-        counted = np.ones(shape, bool)
         total, first_row = 0, self._rank * len(rows)
         for places in _by_part(rows):
-            read = self._sequences(rows[places[0]], len(places), stage.sequence_length, masked=stage.document_mask)
-            tokens[places], targets[places] = read.tokens, read.targets
+            stored = self._stored(rows[places[0]], len(places), stage.document_mask)
+            own, following = stored.tokens.reshape(-1, shape[1]), stored.targets.reshape(-1, shape[1])
+            tokens[places], targets[places] = own, following
             if starts is not None:
-                starts[places], counted[places] = read.starts, ~read.last
-            for place, inputs, following in zip(places, read.tokens, read.targets, strict=True):
-                total += _hash(inputs, 2 * (first_row + place)) + _hash(following, 2 * (first_row + place) + 1)
+                starts[places], counted[places] = stored.starts.reshape(-1, shape[1]), ~stored.last.reshape(-1, shape[1])
+            for row, place in enumerate(places):
+                total += _hash(own[row], 2 * (first_row + place)) + _hash(following[row], 2 * (first_row + place) + 1)
         cut = (-1, stage.micro_sequences, stage.sequence_length)
         sources = np.array([self.plan.sources.index(self.plan.parts[row.part].source) for row in rows], np.int64)
         return Batch(
@@ -66,35 +72,22 @@ class BatchReader:
             hash=total & HASH_MASK,
         )
 
-    def _sequences(self, first: Row, count: int, length: int, *, masked: bool) -> _Sequences:
-        """`count` sequences of a part from `first` on."""
-        part = self.part(first.part)
-        read = _Sequences(count, length, part.token_type)
-        place = 0
-        spans = self.plan.grid(first.stage, first.part).stored(first.sequence, first.sequence + count, part.document_ends)
-        for start, end in spans:
-            read.put(place, part.read(start, end + 1), part.document_ends(start, end) if masked else None)
-            place += end - start
-        return read
-
-
-class _Sequences:
-    """Sequences as they are stored, [count, length]; `starts` and `last` mark the first and last tokens of documents, where these are asked for."""
-
-    def __init__(self, count: int, length: int, dtype: np.dtype) -> None:  # type: ignore[type-arg]
-        self.tokens, self.targets = np.empty((count, length), dtype), np.empty((count, length), dtype)
-        self.starts, self.last = np.zeros((count, length), bool), np.zeros((count, length), bool)
-
-    def put(self, place: int, stored: np.ndarray, ends: list[int] | None) -> None:
-        """A span and the token after it, at `place` of all tokens; `ends` are where documents end in it."""
-        size = len(stored) - 1
-        self.tokens.reshape(-1)[place : place + size] = stored[:-1]
-        self.targets.reshape(-1)[place : place + size] = stored[1:]
-        if ends is not None:
-            after = place + np.array(ends, np.int64)
-            self.last.reshape(-1)[after - 1] = True
-            self.starts.reshape(-1)[place] = True
-            self.starts.reshape(-1)[after[after < place + size]] = True
+    def _stored(self, first: Row, count: int, masked: bool) -> Stored:
+        """The tokens of `count` sequences of a part from `first` on, end to end."""
+        part, grid = self.part(first.part), self.plan.grid(first.stage, first.part)
+        read = []
+        for stretch in grid.stretches(first.sequence, first.sequence + count, part.document_ends):
+            if len(stretch.pieces) == 1:
+                read.append(read_plain(part, grid.stream, stretch.start, stretch.end, masked))
+                continue
+            # The batches to come take the rest of the window.
+            key = (first.part, stretch.start, masked)
+            if key not in self._windows:
+                while len(self._windows) >= OPEN_WINDOWS * len(self.plan.parts):
+                    self._windows.popitem(last=False)
+                self._windows[key] = rearrange(read_plain(part, grid.stream, stretch.start, stretch.end, masked), stretch.pieces)
+            read.append(self._windows[key].cut(stretch.low, stretch.high))
+        return join(read)
 
 
 def prefetch(reader: BatchReader, indices: Sequence[int], depth: int, workers: int) -> Iterator[Batch]:
