@@ -22,8 +22,10 @@ from training.launch import Placement, StopRequest, end_with_parent, fail, place
 from training.past_run import open_past_run
 from training.plan_report import describe, explain
 from training.prepare import Job, prepare
+from training.scaling_command import scaling
 
 app = typer.Typer(help="Train a language model on the tokens of a lake.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(scaling, name="scaling")
 
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change a key of the recipe; may be repeated.")]
 Recipe = Annotated[str, typer.Argument(help="A YAML file, or the name of a bundled recipe such as tiny_cpu.")]
@@ -111,6 +113,20 @@ def export_hf(checkpoint: Checkpoint, out: Annotated[Path, typer.Option(help="Fo
     print(f"exported model  {export(folder, out)}")
 
 
+@app.command("export-megatron")
+def export_megatron(
+    lake: Lake,
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    source: Annotated[list[str] | None, typer.Option(help="A source to write; may be repeated. All, if left out.")] = None,
+    version: Annotated[int | None, typer.Option(min=0, help="Delta version of `tokens`; the newest, if left out.")] = None,
+) -> None:
+    """Write tokens as Megatron's .bin and .idx files, a pair for each source."""
+    from training.export_megatron import export_megatron as export
+
+    for written in export(lake, out, version, tuple(source or ())):
+        print(f"exported source {written.source}: {written.documents:,} documents, {written.tokens:,} tokens in {out / written.prefix}.bin and .idx")
+
+
 @app.command()
 def sample(
     checkpoint: Checkpoint,
@@ -130,6 +146,31 @@ def sample(
 
     for line in write_samples(folder, SampleConfig(lines=lines, prompt=prompt, tokens=tokens, temperature=temperature, seed=seed), device):
         print(json.dumps(line, ensure_ascii=False))
+
+
+@app.command()
+def evaluate(
+    checkpoint: Checkpoint,
+    lake: Lake,
+    tokens: Annotated[int | None, typer.Option(min=1, help="Held-out tokens of each source; leave it out for those of the recipe.")] = None,
+    tasks: Annotated[str, typer.Option(help="Tasks of lm-evaluation-harness, by name and with commas between.")] = "",
+    tasks_folder: Annotated[Path | None, typer.Option(help="Folder with YAML files of further tasks.")] = None,
+    task_items: Annotated[int | None, typer.Option(min=1, help="Items of each task; leave it out for all.")] = None,
+    memorisation: Annotated[int, typer.Option(min=0, help="Documents of each source that the model is asked to give back word for word.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Sequences at once, in tasks and documents.")] = 8,
+) -> None:
+    """Test a checkpoint on held-out tokens, on tasks, and on what it has memorised; report into its run's folder and the ledger."""
+    folder = _checkpoint(checkpoint)
+    _quiet()
+    from training.device import prepare_device
+
+    device = prepare_device(0)
+    from training.evaluate import Asked, evaluate
+
+    names = tuple(name.strip() for name in tasks.split(",") if name.strip())
+    files = evaluate(folder, lake, Asked(tokens, names, tasks_folder, task_items, batch_size, memorisation), device)
+    print(files[1].read_text(encoding="utf-8"))
+    print(f"report          {files[0]}")
 
 
 @app.command()

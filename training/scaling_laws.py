@@ -8,7 +8,7 @@ from dataclasses import dataclass
 FLOPS_PER_WEIGHT_AND_TOKEN = 6
 """C = 6 N D (Kaplan et al., arXiv 2001.08361, section 2.1), the measure of compute in which the law below was published."""
 
-SMALLER_MODELS = (1.0, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1)
+SMALLER_MODELS = (1.0, 0.75, 0.6, 0.5, 0.4, 0.3, 0.25)
 """Sizes of the over-training curve, as shares of the compute-optimal size."""
 
 
