@@ -96,6 +96,8 @@ def require_fit(config: TrainingConfig) -> None:
         raise UsageError(f"model.heads: {model.heads} leave heads of {model.head} dimensions, and rotary positions turn pairs of them")
     if model.heads % model.query_groups:
         raise UsageError(f"model.query_groups: {model.query_groups} does not divide model.heads {model.heads}")
+    if config.evaluation.every and not config.data.held_out_tokens:
+        raise UsageError("evaluation.every: needs data.held_out_tokens, the tokens that are kept back for it")
     _require_sequence_fit(parallel, "data.sequence_length", config.data.sequence_length)
     for number, stage in enumerate(config.stages):
         if stage.sequence_length is not None:

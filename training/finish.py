@@ -6,10 +6,12 @@ import json
 import time
 import uuid
 from datetime import datetime
+from typing import Any
 
 import torch
 
 from training.commit import folder_of
+from training.evaluation import read_evaluations
 from training.ledger import record_run
 from training.metrics import read_metrics
 from training.prepare import Job
@@ -22,8 +24,10 @@ def finish(job: Job, device: torch.device, started_at: datetime, started: float)
     """The summary is written last: where it is, nothing is left to do. This process must be in no process group."""
     steps = read_metrics(job.out)
     folder = folder_of(job.out, job.config.steps)
-    samples = write_samples(folder, job.config.sample, device)
-    counts = {"steps": len(steps), "tokens": steps[-1].tokens, "first_loss": steps[0].loss, "last_loss": steps[-1].loss}
+    samples = write_samples(folder, job.config.sample, device) if job.config.objective.is_causal else []
+    counts: dict[str, Any] = {"steps": len(steps), "tokens": steps[-1].tokens, "first_loss": steps[0].loss, "last_loss": steps[-1].loss}
+    held_out = {f"{one.source}/{one.objective}": one.loss for one in read_evaluations(job.out) if one.step == job.config.steps}
+    counts |= {"held_out_losses": held_out} if held_out else {}
     seconds = time.monotonic() - started
     record_run(job.lake, run_id=uuid.uuid4().hex, config=job.config, table=job.table, out=str(job.out), counts=counts, started_at=started_at, seconds=seconds)
     summary = {**counts, "checkpoint": str(folder), "metrics": str(job.out / "metrics.jsonl"), "samples": samples, "seconds": seconds}

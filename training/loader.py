@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
+from typing import Protocol
 
 import numpy as np
 import xxhash
@@ -23,6 +24,16 @@ OPEN_WINDOWS = 2
 
 HASH_MASK = (1 << 40) - 1
 """40 bits, so that the sum over thousands of ranks is exact in a float64."""
+
+
+class Reader(Protocol):
+    """What reads a rank's slices of global batches."""
+
+    def read(self, index: int) -> Batch: ...
+
+    def again(self) -> Reader:
+        """Another reader of the same slices, for another thread."""
+        ...
 
 
 class BatchReader:
@@ -90,7 +101,7 @@ class BatchReader:
         return join(read)
 
 
-def prefetch(reader: BatchReader, indices: Sequence[int], depth: int, workers: int) -> Iterator[Batch]:
+def prefetch(reader: Reader, indices: Sequence[int], depth: int, workers: int) -> Iterator[Batch]:
     """The batches of `indices` in their order, at most `depth` ahead; `workers` 0 reads each when it is asked for.
 
     An error while reading is raised here, in its turn; closing ends the threads.
@@ -121,7 +132,7 @@ def prefetch(reader: BatchReader, indices: Sequence[int], depth: int, workers: i
             thread.join()
 
 
-def _read_ahead(reader: BatchReader, indices: Sequence[int], ready: queue.Queue[Batch | Exception], closed: threading.Event) -> None:
+def _read_ahead(reader: Reader, indices: Sequence[int], ready: queue.Queue[Batch | Exception], closed: threading.Event) -> None:
     for index in indices:
         try:
             item: Batch | Exception = reader.read(index)

@@ -9,6 +9,7 @@ from schemas.errors import NothingToDo, UsageError
 from training.commit import Commit, newest_commit, require_same_run
 from training.config import TrainingConfig, require_fit
 from training.delta_tokens import TokenTable, open_tokens
+from training.objectives.special_tokens import special_ids
 from training.plan import Plan
 from training.plan_stages import later_versions, make_plan
 
@@ -63,6 +64,7 @@ def prepare(config: TrainingConfig, lake: str, out: Path, world_size: int, *, re
     pinned = config.model_copy(update={"data": config.data.model_copy(update={"tokens_version": table.version})})
     plan = make_plan(pinned, table)
     _require_batches(plan, data_parallel, table)
+    _require_special_tokens(pinned, table)
     job = Job(pinned, lake, out, table, plan, world_size, data_parallel, resume)
     if resume is not None:
         folder, found = resume
@@ -70,6 +72,12 @@ def prepare(config: TrainingConfig, lake: str, out: Path, world_size: int, *, re
         if found.step > config.steps:
             raise UsageError(f"steps: {config.steps} is behind the checkpoint {folder}, which has {found.step}")
     return job
+
+
+def _require_special_tokens(config: TrainingConfig, table: TokenTable) -> None:
+    tokenizer = table.tokenizer
+    padded = config.model.padded_vocabulary(tokenizer.vocabulary_size)
+    special_ids(config.objective, tokenizer.definition, vocabulary_size=tokenizer.vocabulary_size, padded_vocabulary=padded)
 
 
 def _require_batches(plan: Plan, data_parallel: int, table: TokenTable) -> None:

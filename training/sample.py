@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
+from schemas.errors import UsageError
 from training.commit import TOKENIZER
 from training.config import SampleConfig
 from training.trained_model import TrainedModel, trained_model
@@ -18,6 +19,8 @@ def write_samples(folder: Path, config: SampleConfig, device: torch.device) -> l
         return []
     tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
     with trained_model(folder, device) as trained:
+        if not trained.config.objective.is_causal:
+            raise UsageError(f"{folder}: was trained as {trained.config.objective.kind}, and writes no lines")
         prompt = [trained.commit.end_of_document_id, *tokenizer.encode(config.prompt, add_special_tokens=False).ids]
         return [tokenizer.decode(line, skip_special_tokens=True) for line in continue_prompt(trained, prompt, config)]
 

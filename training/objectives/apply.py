@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 
 from training.batch import Batch
 from training.delta_tokens import Tokenizer
+from training.loader import Reader
 from training.objectives.fill_in_the_middle import Sentinels, fill_in_the_middle
 from training.objectives.masked import hide_tokens
 from training.objectives.special_tokens import special_ids
@@ -16,12 +16,6 @@ from training.settings.objective import ObjectiveConfig
 from training.token_bytes import bytes_of_tokens
 
 type Objective = Callable[[Batch], Batch]
-
-
-class Reader(Protocol):
-    """What reads a rank's slice of a global batch."""
-
-    def read(self, index: int) -> Batch: ...
 
 
 class ObjectiveReader:
@@ -32,6 +26,10 @@ class ObjectiveReader:
 
     def read(self, index: int) -> Batch:
         return self._objective(self._reader.read(index))
+
+    def again(self) -> ObjectiveReader:
+        """Another reader of the same, for another thread."""
+        return ObjectiveReader(self._reader.again(), self._objective)
 
 
 def build_objective(config: ObjectiveConfig, tokenizer: Tokenizer, padded_vocabulary: int) -> Objective:
