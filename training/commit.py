@@ -14,6 +14,7 @@ from typing import Any
 
 from schemas.errors import UsageError
 from training.plan import Plan
+from training.skips import batch_of_step, read_skips
 
 COMMITTED = "COMMITTED.json"
 TOKENIZER = "tokenizer.json"
@@ -160,7 +161,8 @@ def require_same_run(found: Commit, expected: Commit, folder: Path) -> None:
         if getattr(found, name) != getattr(expected, name):
             differences.append(f"{name} {str(getattr(found, name))[:12]} there, {str(getattr(expected, name))[:12]} here")
     # A plan may change what comes, not what has been.
-    past = [_leaves(asdict(Plan.from_dict(commit.plan).before(found.step))) for commit in (found, expected)]
+    reached = batch_of_step(found.step, read_skips(found.state.get("skips", [])))
+    past = [_leaves(asdict(Plan.from_dict(commit.plan).before(reached))) for commit in (found, expected)]
     pairs = {"plan": (past[0], past[1]), "model": (found.config["model"], expected.config["model"])}
     pairs["optimizer"] = ({"kind": found.config["optimizer"]["kind"]}, {"kind": expected.config["optimizer"]["kind"]})
     for group, (there, here) in pairs.items():

@@ -91,12 +91,11 @@ def merged(first: int, last: int, sizes: Sizes) -> list[tuple[int, int]]:
     """(series, item) at places `[first, last)` of all items."""
     starts, ends = counts_before(first, sizes), counts_before(last, sizes)
     # (2 k + 1) / 2 n, over a common denominator.
-    unit = prod(size for size in sizes if size)
-    keyed = [
-        ((2 * item + 1) * (unit // sizes[series]), series, item)
-        for series, (start, end) in enumerate(zip(starts, ends, strict=True))
-        for item in range(start, end)
-    ]
+    whole = prod(size for size in sizes if size)
+    keyed = []
+    for series, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        unit = whole // sizes[series] if start < end else 0
+        keyed += [((2 * item + 1) * unit, series, item) for item in range(start, end)]
     return [(series, item) for _, series, item in sorted(keyed)]
 
 

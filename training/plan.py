@@ -206,10 +206,10 @@ class StageOrder:
     def between(self, first: int, last: int) -> list[tuple[int, int]]:
         """(part, sequence of its grid) at turns `[first, last)` of the stage."""
         groups = self._groups_turns.between(first, last) if len(self._groups) > 1 else [(0, place) for place in range(first, last)]
-        parts: list[Iterator[tuple[int, int]]] = []
-        for index, turns in enumerate(self._parts_turns):
-            items = [item for group, item in groups if group == index]
-            parts.append(iter(turns.between(items[0], items[-1] + 1) if items else []))
+        bounds: dict[int, tuple[int, int]] = {}
+        for group, item in groups:
+            bounds[group] = bounds.get(group, (item, item))[0], item
+        parts = {group: iter(self._parts_turns[group].between(low, high + 1)) for group, (low, high) in bounds.items()}
         found = ((self._groups[group], next(parts[group])) for group, _ in groups)
         return [(group[series], self.first_sequences[group[series]] + item) for group, (series, item) in found]
 

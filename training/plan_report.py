@@ -54,20 +54,25 @@ def explain(job: Job, *, device: str, utilisation: float) -> list[str]:
     config, plan = job.config, job.plan
     vocabulary = job.table.tokenizer.vocabulary_size
     lines, flops = describe(job), 0.0
+    last_form = None
     for index, stage in enumerate(plan.stages):
         if stage.first_batch >= config.steps:
             continue
         end = min([config.steps, *(later.first_batch for later in plan.stages[index + 1 : index + 2])])
-        quality = packing_quality(plan, job.table, index)
+        form = (stage.packing, stage.sequence_length, stage.tokens_version)
+        if form != last_form:
+            quality = packing_quality(plan, job.table, index)
         tokens = (end - stage.first_batch) * stage.batch_tokens
         flops += step_flops(config.model, vocabulary, tokens, round(tokens * quality.squared_length_per_token))
-        weights = ", ".join(f"{source} {weight:g}" for source, weight in stage.weights) or "what is left of each epoch"
-        share = quality.cut / max(1, quality.documents)
-        lines += [
-            f"stage           steps {stage.first_batch:,} to {end:,}: {stage.batch_sequences:,} sequences of {stage.sequence_length:,}, weights: {weights}",
-            f"packing         {stage.packing}: {share:.1%} of documents cut ({quality.too_long / max(1, quality.documents):.1%} are longer than a sequence), "
-            f"no padding; looked at {quality.documents:,} documents",
-        ]
+        weights = ", ".join(f"{source} {weight:g}" for source, weight in stage.weights) or "sources by what is left of their epochs"
+        lines.append(f"stage           steps {stage.first_batch:,} to {end:,}: {stage.batch_sequences:,} sequences of {stage.sequence_length:,}, {weights}")
+        if form != last_form:
+            cut, too_long = (count / max(1, quality.documents) for count in (quality.cut, quality.too_long))
+            lines.append(
+                f"packing         {stage.packing}: {cut:.1%} of documents cut ({too_long:.1%} are longer than a sequence), "
+                f"no padding; looked at {quality.documents:,} documents"
+            )
+        last_form = form
     return [*lines, *_cost_lines(job, flops, device, utilisation)]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,20 @@ def test_slices_join_to_the_batch_of_one_rank_and_so_do_their_hashes(plans: dict
             assert np.array_equal(np.concatenate([getattr(part, field) for part in parts]), getattr(whole, field)), field
         assert sum(part.hash for part in parts) & HASH_MASK == whole.hash
         assert [part.first_row for part in parts] == [rank * len(parts[0].tokens) for rank in range(ranks)]
+
+
+@pytest.mark.parametrize("name", [*LATER, "masked best fit"])
+def test_hashes_are_the_same_for_every_layout_micro_batch_and_number_of_workers(plans: dict[str, Plan], table: TokenTable, name: str) -> None:
+    wanted = range(5, 13)
+    expected = [batch.hash for batch in prefetch(BatchReader(plans[name], table, rank=0, ranks=1), wanted, 2, 0)]
+    assert len(set(expected)) == len(wanted)
+    for ranks, micro_sequences, workers in itertools.product((1, 2, 4), (1, 2, 4), (0, 1, 2)):
+        if min(stage.batch_sequences for stage in plans[name].stages) % (ranks * micro_sequences):
+            continue
+        stages = tuple(replace(stage, micro_sequences=micro_sequences) for stage in plans[name].stages)
+        plan = replace(plans[name], stages=stages)
+        slices = [prefetch(BatchReader(plan, table, rank=rank, ranks=ranks), wanted, 2, workers) for rank in range(ranks)]
+        assert [sum(batch.hash for batch in parts) & HASH_MASK for parts in zip(*slices, strict=True)] == expected
 
 
 def test_documents_are_numbered_in_each_sequence_and_their_last_tokens_predict_nothing(table: TokenTable) -> None:
