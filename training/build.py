@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import numpy as np
 import torch
-from megatron.core.optimizer import MegatronOptimizer
 
 from training.checkpoint import TrainingState
 from training.config import TrainingConfig
 from training.model import build_model
-from training.optimizer import Replica, build_optimizer, wrap_data_parallel
+from training.optimizer import build_optimizer, wrap_data_parallel
 from training.parallel import Mesh
 from training.prepare import Job
-from training.step import connect_gradients
-
-
-@dataclass(frozen=True)
-class Trainer:
-    """What a step needs besides its batch; `state` is the part that is saved."""
-
-    model: Replica
-    optimizer: MegatronOptimizer
-    state: TrainingState
-    mesh: Mesh
-    device: torch.device
+from training.step import Trainer, connect_gradients
+from training.token_bytes import bytes_of_tokens
 
 
 def build(job: Job, mesh: Mesh, device: torch.device) -> Trainer:
@@ -40,11 +28,12 @@ def build(job: Job, mesh: Mesh, device: torch.device) -> Trainer:
         sequence_length=config.data.sequence_length,
         dtype=dtype,
         seed=config.seed,
+        causal=config.objective.is_causal,
     )
     replica = wrap_data_parallel(model, transformer, shard_optimizer=config.parallel.shard_optimizer)
     optimizer = build_optimizer(config.optimizer, replica, device, dtype)
     connect_gradients(transformer, optimizer)
-    return Trainer(replica, optimizer, TrainingState(model, optimizer, mesh), mesh, device)
+    return Trainer(replica, optimizer, TrainingState(model, optimizer, mesh), mesh, device, _token_bytes(job), config.objective.z_loss)
 
 
 def compute_type(config: TrainingConfig, device: torch.device) -> torch.dtype:
@@ -52,3 +41,10 @@ def compute_type(config: TrainingConfig, device: torch.device) -> torch.dtype:
     if config.precision == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     return {"fp32": torch.float32, "bf16": torch.bfloat16}[config.precision]
+
+
+def _token_bytes(job: Job) -> np.ndarray:
+    known = bytes_of_tokens(job.table.tokenizer.definition)
+    sizes = np.zeros(job.config.model.padded_vocabulary(job.table.tokenizer.vocabulary_size), np.int64)
+    sizes[: len(known)] = known
+    return sizes

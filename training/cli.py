@@ -14,7 +14,7 @@ import typer
 import yaml
 
 from schemas.command_line import run_command
-from schemas.errors import HeadwaterError
+from schemas.errors import HeadwaterError, UsageError
 from schemas.exit_codes import DONE, FAILED
 from training.commit import newest_commit, read_commit
 from training.config import SampleConfig, load_recipe
@@ -101,6 +101,45 @@ def exposure(
     from training.exposure import print_exposure
 
     print_exposure(open_past_run(run, lake), lake, name)
+
+
+@app.command()
+def replay(
+    run: PastRunFolder,
+    lake: Lake,
+    incident: Annotated[int | None, typer.Option(min=1, help="Incident of the run whose batch is replayed, from 1 as in incidents.jsonl.")] = None,
+    step: Annotated[int | None, typer.Option(min=1, help="Step whose batch is replayed, as metrics.jsonl counts them, instead of an incident.")] = None,
+    checkpoint: Annotated[list[Path] | None, typer.Option(help="A checkpoint to ask; may be repeated. If left out, the last before and another.")] = None,
+    neighbours: Annotated[int, typer.Option(min=4, help="Batches that it is compared with.")] = 16,
+) -> None:
+    """Compute a batch's losses anew from several checkpoints: tells a fault of the data from one of the weights."""
+    if (incident is None) == (step is None):
+        raise UsageError("name either --incident or --step")
+    past = open_past_run(run, lake)
+    _quiet()
+    from training.device import prepare_device
+
+    device = prepare_device(0)
+    from training import replay as replays
+    from training.quarantine import find_incident
+
+    batch = int(find_incident(run, incident)["batch"]) if incident is not None else past.batch_of(step or 1)
+    found = replays.replay(past, batch, checkpoint or replays.choose_checkpoints(past, batch), neighbours, device)
+    print("\n".join(replays.describe(found, past)))
+
+
+@app.command()
+def quarantine(
+    run: PastRunFolder,
+    lake: Lake,
+    incident: Annotated[int, typer.Option(min=1, help="Incident of the run, from 1 as in incidents.jsonl.")],
+    force: Annotated[bool, typer.Option("--force", help="Also where the replay does not say that the data are at fault.")] = False,
+) -> None:
+    """Put the documents behind an incident into the lake's `suspects`, once a replay has found the data at fault."""
+    from training.quarantine import quarantine as write_suspects
+
+    for doc_id in write_suspects(run, lake, incident, open_past_run(run, lake).config.spikes, force=force):
+        print(f"suspect         {doc_id}")
 
 
 @app.command("export-hf")

@@ -28,6 +28,7 @@ from training.memorisation import CONTINUATION, PROMPT, Memorised, probe, traine
 from training.past_run import PastRun
 from training.plan import Plan
 from training.plan_stages import later_versions
+from training.skips import batch_of_step
 from training.trained_model import TrainedModel, trained_model
 
 STAGE = "evaluate"
@@ -69,7 +70,8 @@ def evaluate(folder: Path, lake: str, asked: Asked, device: torch.device) -> lis
     memorised: list[Memorised] = []
     if run.config.data.held_out_tokens or asked.memorised:
         with trained_model(folder, device) as trained:
-            held_out = Evaluator(run.config, run.plan, run.table, trained.mesh, device).losses(trained.model, run.commit.step)
+            evaluator = Evaluator(run.config, run.plan, run.table, trained.mesh, device)
+            held_out = evaluator.losses(trained.model, run.commit.step, batch_of_step(max(0, run.commit.step - 1), run.skips))
             memorised = _memorised(trained, run, asked) if asked.memorised else []
     tasks = _tasks(folder, asked, device) if asked.tasks else []
     found = overlaps(lake, run.plan, run.table, steps=run.commit.step, skips=run.skips)

@@ -9,20 +9,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import structlog
 import torch
 import torch.distributed as dist
-from megatron.core.distributed import DistributedDataParallel
-from megatron.core.models.gpt import GPTModel
 
 from training.batch import Batch
 from training.config import TrainingConfig
 from training.delta_tokens import TokenTable
 from training.held_out import HeldOutReader, held_out_stretches
+from training.model import Model
 from training.objectives.apply import Objective, build_objective
+from training.optimizer import Replica
 from training.parallel import Mesh
 from training.plan import Plan
 from training.step import run_schedule
 from training.token_bytes import bytes_of_tokens
+
+log = structlog.get_logger()
 
 FILE = "evaluation.jsonl"
 
@@ -50,20 +53,38 @@ class Evaluator:
 
     def is_due(self, step: int) -> bool:
         every = self._config.evaluation.every
-        return every > 0 and (step % every == 0 or step == self._config.steps)
+        return every > 0 and step > 0 and (step % every == 0 or step == self._config.steps)
 
-    def losses(self, model: DistributedDataParallel | GPTModel, step: int) -> list[Evaluation]:
-        """Evaluate the model as it is after `step` steps, with the sequence length of the last of them."""
-        stage = self._plan.stage_of(max(0, step - 1))
+    def is_missing(self, step: int, out: Path) -> bool:
+        """Whether the evaluation after `step` steps is due and was left out, as it is where a run is asked to stop; the first rank's word counts."""
+        missing = torch.tensor(float(self.is_due(step) and all(one.step != step for one in read_evaluations(out))), device=self._device)
+        dist.broadcast(missing, 0)
+        return bool(missing)
+
+    def record(self, model: Replica, step: int, last_batch: int, out: Path, moved: Callable[[], None]) -> dict[str, float]:
+        """Evaluate, and write the result into the folder of the run; returns its numbers by names with `/` between groups."""
+        found = self.losses(model, step, last_batch, moved)
+        if self._mesh.rank == 0 and found:
+            write_evaluations(out, found)
+            log.info("held out", step=step, **{name: round(mean_loss(found, name), 6) for name in sorted({one.objective for one in found})})
+        bits = {f"held_out_bits_per_byte/{one.source}": one.bits_per_byte for one in found if one.bits_per_byte is not None}
+        return {f"held_out_loss/{one.source}/{one.objective}": one.loss for one in found} | bits
+
+    def losses(self, model: Replica | Model, step: int, last_batch: int, moved: Callable[[], None] = lambda: None) -> list[Evaluation]:
+        """Evaluate the model as it is after `step` steps, with the sequence length of its last global batch; `moved` is called after each batch."""
+        stage = self._plan.stage_of(last_batch)
         found = []
-        model.eval()
+        trains = [stretch.training for stretch in model]
+        for stretch in model:
+            stretch.eval()
         with torch.no_grad():
             for name, objective in self._objectives.items():
                 # As few micro-batches at once as the pipeline allows: the last batch is filled up.
                 reader = self._reader(stage.sequence_length, stage.micro_sequences, self._mesh.pipeline_size)
-                sums = self._sums(model, reader, objective)
+                sums = self._sums(model, reader, objective, moved)
                 found += self._results(step, name, sums, self._bytes_of_targets(stage.sequence_length) if name == "causal" else None)
-        model.train()
+        for stretch, was in zip(model, trains, strict=True):
+            stretch.train(was)
         return found
 
     def _reader(self, length: int, micro_sequences: int, micro_batches: int, *, whole: bool = False) -> HeldOutReader:
@@ -79,7 +100,7 @@ class Evaluator:
             micro_sequences=micro_sequences,
         )
 
-    def _sums(self, model: DistributedDataParallel | GPTModel, reader: HeldOutReader, objective: Objective) -> np.ndarray:
+    def _sums(self, model: Replica | Model, reader: HeldOutReader, objective: Objective, moved: Callable[[], None]) -> np.ndarray:
         """float64 [2, sources]: losses and counted tokens, over all ranks."""
         sources = len(self._plan.sources)
         total = torch.zeros(2, sources, dtype=torch.float64, device=self._device)
@@ -87,6 +108,7 @@ class Evaluator:
             parts = run_schedule(model, objective(reader.read(index)), self._device, sources=sources, forward_only=True)
             if self._mesh.is_last_stage and self._mesh.tensor_rank == 0:
                 total += sum(part["sources"] for part in parts)
+            moved()
         dist.all_reduce(total)
         return total.cpu().numpy()
 

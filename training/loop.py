@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import time
 import uuid
-from contextlib import closing
+from collections.abc import Mapping
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -15,18 +17,25 @@ import torch.distributed as dist
 
 from schemas.exit_codes import DONE, RUN_AGAIN
 from training import parallel
+from training.batch import Batch
 from training.build import build
+from training.evaluation import Evaluator
 from training.finish import finish
+from training.guard import SpikeGuard
 from training.heartbeat import Heartbeat
 from training.launch import Placement, StopRequest
-from training.loader import BatchReader, prefetch
+from training.loader import BatchReader, Reader, prefetch
 from training.lr_schedule import learning_rate
+from training.objectives.apply import ObjectiveReader, build_objective
 from training.optimizer import set_learning_rate
 from training.prepare import Job
 from training.resume import resume
 from training.saver import Saver
-from training.step import apply_update, compute_gradients
-from training.watch import open_watch
+from training.skips import StepBatches, batch_of_step, tokens_of_steps
+from training.spikes import Verdict
+from training.statistics import LayerProbe, StepStatistics
+from training.step import StepResult, Trainer, apply_update, compute_gradients
+from training.watch import Watch, open_watch
 
 log = structlog.get_logger()
 
@@ -47,50 +56,115 @@ def run_rank(job: Job, place: Placement, device: torch.device, stop: StopRequest
     return DONE
 
 
+@dataclass(frozen=True)
+class Run:
+    """Everything that the steps of a run work with."""
+
+    job: Job
+    trainer: Trainer
+    reader: Reader
+    evaluator: Evaluator
+    saver: Saver
+    guard: SpikeGuard
+    watch: Watch
+    heartbeat: Heartbeat
+    stop: StopRequest
+
+
 def _train(job: Job, mesh: parallel.Mesh, device: torch.device, stop: StopRequest, heartbeat: Heartbeat) -> bool:
     """False where it stopped early, with its state saved."""
-    config = job.config
     trainer = build(job, mesh, device)
     heartbeat.beat(job.first_step, "load")
     job = resume(job, trainer.state)
-    reader = BatchReader(job.plan, job.table, rank=mesh.data_rank, ranks=mesh.data_size)
     saver = Saver(
         trainer.state,
         job.out,
-        config.checkpoint,
+        job.config.checkpoint,
         tokenizer=job.table.tokenizer.definition,
         device=device,
         resumed_step=job.resume[1].step if job.resume else None,
         moved=heartbeat.moved,
     )
-    with (
-        closing(saver),
-        open_watch(job, mesh) as watch,
-        closing(prefetch(reader, range(job.first_step, config.steps), config.data.prefetch, config.data.workers)) as batches,
-    ):
-        heartbeat.beat(job.first_step + 1, "data")
-        for batch in batches:
-            step = batch.index + 1
-            heartbeat.beat(step, "compute")
-            rate = learning_rate(batch.index, peak=config.optimizer.learning_rate, schedule=config.schedule, steps=config.steps)
+    with closing(saver), closing(SpikeGuard(job, mesh)) as guard, open_watch(job, mesh, device) as watch:
+        evaluator = Evaluator(job.config, job.plan, job.table, mesh, device)
+        run = Run(job, trainer, _reader(job, mesh), evaluator, saver, guard, watch, heartbeat, stop)
+        first = job.first_step
+        while isinstance(ended := _steps(run, first), Path):
+            saver.settle()
+            first = guard.roll_back(ended, trainer.state)
+            watch.rewind(first)
+    return ended
+
+
+def _steps(run: Run, first: int) -> bool | Path:
+    """Steps `first`, from 0, to the last one. False where it stopped early, with its state saved; a checkpoint where it is to be gone back to."""
+    job, config, trainer, guard = run.job, run.job.config, run.trainer, run.guard
+    if run.evaluator.is_missing(first, job.out):
+        _evaluate(run, first, batch_of_step(first - 1, guard.skips))
+    indices = StepBatches(range(first, config.steps), guard.skips)
+    with closing(prefetch(run.reader, indices, config.data.prefetch, config.data.workers)) as batches:
+        run.heartbeat.beat(first + 1, "data")
+        for step, batch in enumerate(batches, start=first + 1):
+            run.heartbeat.beat(step, "compute")
+            tokens = tokens_of_steps(job.plan, step, guard.skips)
+            rate = learning_rate(
+                step - 1,
+                peak=config.optimizer.learning_rate,
+                schedule=config.schedule,
+                steps=config.steps,
+                tokens=tokens,
+                scale=guard.rate_scale(step - 1),
+            )
             set_learning_rate(trainer.optimizer, rate, config.optimizer)
-            votes = {"stop": float(stop.asked), **saver.votes(step)}
-            result = compute_gradients(trainer.model, trainer.optimizer, batch, mesh, device, sources=len(job.plan.sources), votes=votes)
-            if not math.isfinite(result.gradient_norm):
-                raise FloatingPointError("the gradient is not finite")
-            apply_update(trainer.optimizer, result.gradient_norm, config.optimizer.clip_norm)
-            watch.report(step, batch, result, rate)
-            saver.advance(result.votes)
+            votes = {"stop": float(run.stop.asked), **run.saver.votes(step)}
+            result, verdict, statistics = _step(run, step, batch, votes)
+            run.watch.report(step, batch, result, rate, tokens, verdict, statistics)
+            if verdict.kind and (target := guard.handle(verdict, step - 1, batch, result)):
+                return target
+            run.saver.advance(result.votes)
             last, asked = step == config.steps, result.votes["stop"] > 0
-            if last or asked or saver.is_due(result.votes):
-                heartbeat.beat(step, "save")
-                saver.save(job.commit(step), durable=last or asked)
-                watch.resume_clock()
+            if last or asked or run.saver.is_due(result.votes):
+                run.heartbeat.beat(step, "save")
+                run.saver.save(replace(job.commit(step), state=guard.to_json()), durable=last or asked)
+                run.watch.resume_clock()
+            if run.evaluator.is_due(step) and (last or not asked):
+                _evaluate(run, step, batch.index)
             if asked and not last:
-                log.info("stopped on request", step=step, rank=mesh.rank)
+                log.info("stopped on request", step=step, rank=trainer.mesh.rank)
                 return False
-            heartbeat.beat(step + 1, "data")
+            run.heartbeat.beat(step + 1, "data")
     return True
+
+
+def _reader(job: Job, mesh: parallel.Mesh) -> Reader:
+    """Batches as the objective makes them of what is stored."""
+    tokenizer = job.table.tokenizer
+    objective = build_objective(job.config.objective, tokenizer, job.config.model.padded_vocabulary(tokenizer.vocabulary_size))
+    return ObjectiveReader(BatchReader(job.plan, job.table, rank=mesh.data_rank, ranks=mesh.data_size), objective)
+
+
+def _evaluate(run: Run, step: int, last_batch: int) -> None:
+    """Held-out losses after `step` steps, of which `last_batch` was the last batch."""
+    run.heartbeat.beat(step, "evaluate")
+    run.watch.show(step, run.evaluator.record(run.trainer.model, step, last_batch, run.job.out, run.heartbeat.moved))
+    run.watch.resume_clock()
+
+
+def _step(run: Run, step: int, batch: Batch, votes: Mapping[str, float]) -> tuple[StepResult, Verdict, StepStatistics | None]:
+    """Gradients, the verdict on them, and the update unless it is left out; statistics by layer where they are due."""
+    config, trainer = run.job.config, run.trainer
+    every = config.watch.statistics_every
+    probe = LayerProbe(trainer, config.model.layers) if every and step % every == 0 else None
+    with probe.watch_activations() if probe else nullcontext():
+        result = compute_gradients(trainer, batch, sources=len(run.job.plan.sources), votes=votes)
+    verdict = run.guard.judge(step - 1, batch, result)
+    if probe:
+        probe.before_update()
+    if verdict.applies_update:
+        apply_update(trainer.optimizer, result.gradient_norm, config.optimizer.clip_norm)
+    if probe:
+        probe.after_update()
+    return result, verdict, probe.summary(step) if probe else None
 
 
 def _attempt() -> str:

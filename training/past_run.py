@@ -11,7 +11,7 @@ from training.config import TrainingConfig
 from training.delta_tokens import TokenTable, open_tokens
 from training.plan import Plan
 from training.plan_stages import later_versions
-from training.skips import Skips, batch_of_step, read_skips
+from training.skips import Skips, batch_of_step, recorded_skips
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class PastRun:
     @property
     def skips(self) -> Skips:
         """Ranges of batches that the run left out."""
-        return read_skips(self.commit.state.get("skips", []))
+        return recorded_skips(self.out, self.commit.state)
 
     @property
     def checkpoint_steps(self) -> list[int]:

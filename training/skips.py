@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+from training.plan import Plan
+
+FILE = "skips.json"
+"""What a rollback leaves behind in the run's folder: the checkpoint that it went back to does not know of it."""
 
 type Skips = tuple[tuple[int, int], ...]
 """Ranges of batches in ascending order that neither overlap nor touch."""
@@ -41,9 +50,11 @@ def step_of_batch(batch: int, skips: Skips) -> int | None:
     return batch - behind
 
 
-def batches_from(step: int, steps: int, skips: Skips) -> Iterator[int]:
-    """The batches of steps `[step, steps)`."""
-    return (batch_of_step(number, skips) for number in range(step, steps))
+def recorded_skips(out: Path, state: dict[str, Any]) -> Skips:
+    """The batches that a run leaves out: those that a checkpoint knows of (`Commit.state`), and those that a rollback to it has added."""
+    path = out / FILE
+    added = json.loads(path.read_text(encoding="utf-8"))["skips"] if path.is_file() else []
+    return read_skips([*state.get("skips", []), *added])
 
 
 def read_skips(ranges: list[list[int]]) -> Skips:
@@ -52,3 +63,30 @@ def read_skips(ranges: list[list[int]]) -> Skips:
     for first, end in ranges:
         skips = add_range(skips, first, end)
     return skips
+
+
+def tokens_of_steps(plan: Plan, steps: int, skips: Skips) -> int:
+    """Tokens of the first `steps` steps, those of batches that were left out not among them."""
+    batches = batch_of_step(steps, skips)
+    left_out = sum(plan.tokens_before(min(end, batches)) - plan.tokens_before(min(first, batches)) for first, end in skips)
+    return plan.tokens_before(batches) - left_out
+
+
+@dataclass(frozen=True)
+class StepBatches(Sequence[int]):
+    """The batches of a range of steps, computed as they are asked for; slices are taken by step."""
+
+    steps: range
+    skips: Skips
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @overload
+    def __getitem__(self, place: int) -> int: ...
+    @overload
+    def __getitem__(self, place: slice) -> StepBatches: ...
+    def __getitem__(self, place: int | slice) -> int | StepBatches:
+        if isinstance(place, slice):
+            return StepBatches(self.steps[place], self.skips)
+        return batch_of_step(self.steps[place], self.skips)

@@ -40,6 +40,8 @@ class SpikeState:
     norms: tuple[float, ...] = ()
     spikes: tuple[tuple[int, int], ...] = ()
     """(step, batch) of the spikes of the loss in the last `patience_steps` steps."""
+    large_gradients: tuple[int, ...] = ()
+    """Steps of the spikes of the gradient norm alone in the last `patience_steps` steps."""
     rollbacks: int = 0
     """Rollbacks so far in the run."""
     lowered_until: int = 0
@@ -50,7 +52,7 @@ class SpikeState:
 
     @staticmethod
     def from_json(values: dict[str, Any]) -> SpikeState:
-        lists = {name: tuple(values[name]) for name in ("losses", "norms")}
+        lists = {name: tuple(values[name]) for name in ("losses", "norms", "large_gradients")}
         return SpikeState(**{**values, **lists, "spikes": tuple((step, batch) for step, batch in values["spikes"])})
 
 
@@ -80,21 +82,21 @@ def level_of(window: tuple[float, ...], config: SpikeConfig) -> Level | None:
 def judge(state: SpikeState, config: SpikeConfig, *, step: int, batch: int, stage: int, loss: float, norm: float) -> tuple[Verdict, SpikeState]:
     """The verdict on step `step`, which trains on `batch`, and what is remembered after it."""
     if stage != state.stage:
-        state = replace(state, stage=stage, losses=(), norms=(), spikes=())
+        state = replace(state, stage=stage, losses=(), norms=(), spikes=(), large_gradients=())
     levels = level_of(state.losses, config), level_of(state.norms, config)
     kind = _kind(levels, config, loss, norm)
-    recent = tuple(spike for spike in state.spikes if spike[0] > step - config.patience_steps)
-    if kind in ("loss", "not_finite"):
-        recent = (*recent, (step, batch))
-    action = _action(kind, len(recent), state.rollbacks, config)
-    remembered = replace(state, losses=_pushed(state.losses, loss, config), norms=_pushed(state.norms, norm, config), spikes=recent)
-    return Verdict(action, kind, *levels), remembered
+    oldest = step - config.patience_steps + 1
+    spikes = tuple(spike for spike in state.spikes if spike[0] >= oldest) + (((step, batch),) if kind in ("loss", "not_finite") else ())
+    large_gradients = tuple(found for found in state.large_gradients if found >= oldest) + ((step,) if kind == "gradient_norm" else ())
+    action = _action(kind, len(spikes), len(large_gradients), state.rollbacks, config)
+    windows = {"losses": _pushed(state.losses, loss, config), "norms": _pushed(state.norms, norm, config)}
+    return Verdict(action, kind, *levels), replace(state, **windows, spikes=spikes, large_gradients=large_gradients)
 
 
 def after_rollback(live: SpikeState, restored: SpikeState, config: SpikeConfig, step: int) -> SpikeState:
     """What is remembered after a rollback to `step`: the windows of that time, and the rollbacks of all times."""
     until = step + config.rate_steps if config.rate_factor < 1 else 0
-    return replace(restored, spikes=(), rollbacks=live.rollbacks + 1, lowered_until=max(live.lowered_until, until))
+    return replace(restored, spikes=(), large_gradients=(), rollbacks=live.rollbacks + 1, lowered_until=max(live.lowered_until, until))
 
 
 def range_to_skip(state: SpikeState, config: SpikeConfig, first_allowed: int) -> tuple[int, int]:
@@ -119,14 +121,17 @@ def _kind(levels: tuple[Level | None, Level | None], config: SpikeConfig, loss: 
     return ""
 
 
-def _action(kind: str, spikes: int, rollbacks: int, config: SpikeConfig) -> Action:
+def _action(kind: str, spikes: int, large_gradients: int, rollbacks: int, config: SpikeConfig) -> Action:
     if not kind:
         return "none"
     # An update that is not finite would end the run: it is left out whatever was asked for.
     if config.action == "record" and kind != "not_finite":
         return "record"
-    # A large gradient alone does no harm once its update is left out; only a loss that stays high is a reason to go back.
-    if config.action == "roll_back" and kind != "gradient_norm" and spikes >= config.patience:
+    if kind == "gradient_norm":
+        # While updates are left out the gradient stays as it is: one that stays large is the new level, and clipping bounds what it does.
+        return "skip" if large_gradients <= config.patience else "record"
+    # A loss that stays high although nothing was learned from it has data or weights behind it that leaving out steps does not mend.
+    if config.action == "roll_back" and spikes >= config.patience:
         return "roll_back" if rollbacks < config.max_rollbacks else "stop"
     return "skip"
 

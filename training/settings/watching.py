@@ -42,7 +42,7 @@ class SpikeConfig(Config):
     least_spread: float = Field(default=0.01, ge=0)
     """Least standard deviation that is assumed, as a share of the median: a loss that hardly moves is no reason to call noise a spike."""
     patience: int = Field(default=3, ge=1)
-    """Spikes of the loss within `patience_steps` after which leaving out steps is given up and the run rolls back."""
+    """Spikes of the loss within `patience_steps` after which the run rolls back; spikes of the gradient norm alone after which it is taken as it is."""
     patience_steps: int = Field(default=10, ge=1)
     """Steps within which they count together."""
     rewind_steps: int = Field(default=100, ge=0)
