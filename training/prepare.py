@@ -12,6 +12,7 @@ from training.delta_tokens import TokenTable, open_tokens
 from training.objectives.special_tokens import special_ids
 from training.plan import Plan
 from training.plan_stages import later_versions, make_plan
+from training.trackers import require_trackers
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ def prepare(config: TrainingConfig, lake: str, out: Path, world_size: int, *, re
     It goes on from the newest checkpoint in `out` where it `resumes`.
     """
     require_fit(config)
+    require_trackers(config.watch)
     data_parallel = config.data_parallel(world_size)
     resume = newest_commit(out) if resumes else None
     version = config.data.tokens_version

@@ -18,7 +18,7 @@ for ((crashes = 0; ; crashes++)); do
     "${step[@]}" ${HEADWATER_SRUN:-} "${run[@]}"
     code=$?
     case $code in
-        0 | 2 | 3 | 4) exit "$code" ;; # done; or it would end the same way again
+        0 | 2 | 3 | 4 | 5) exit "$code" ;; # done; or it would end the same way again; or a person has to decide
         75)
             echo "stopped on request, state saved: job $SLURM_JOB_ID goes back to the queue"
             scontrol requeue "$SLURM_JOB_ID"
