@@ -35,6 +35,7 @@ from training.skips import StepBatches, batch_of_step, tokens_of_steps
 from training.spikes import Verdict
 from training.statistics import LayerProbe, StepStatistics
 from training.step import StepResult, Trainer, apply_update, compute_gradients
+from training.stragglers import OwnClock
 from training.watch import Watch, open_watch
 
 log = structlog.get_logger()
@@ -68,6 +69,7 @@ class Run:
     guard: SpikeGuard
     watch: Watch
     heartbeat: Heartbeat
+    clock: OwnClock
     stop: StopRequest
 
 
@@ -87,7 +89,8 @@ def _train(job: Job, mesh: parallel.Mesh, device: torch.device, stop: StopReques
     )
     with closing(saver), closing(SpikeGuard(job, mesh)) as guard, open_watch(job, mesh, device) as watch:
         evaluator = Evaluator(job.config, job.plan, job.table, mesh, device)
-        run = Run(job, trainer, _reader(job, mesh), evaluator, saver, guard, watch, heartbeat, stop)
+        clock = OwnClock(trainer.model[0].config, device, job.config.watchdog.straggler_every)
+        run = Run(job, trainer, _reader(job, mesh), evaluator, saver, guard, watch, heartbeat, clock, stop)
         first = job.first_step
         while isinstance(ended := _steps(run, first), Path):
             saver.settle()
@@ -106,6 +109,7 @@ def _steps(run: Run, first: int) -> bool | Path:
         run.heartbeat.beat(first + 1, "data")
         for step, batch in enumerate(batches, start=first + 1):
             run.heartbeat.beat(step, "compute")
+            run.clock.begin(step)
             tokens = tokens_of_steps(job.plan, step, guard.skips)
             rate = learning_rate(
                 step - 1,
@@ -119,6 +123,8 @@ def _steps(run: Run, first: int) -> bool | Path:
             votes = {"stop": float(run.stop.asked), **run.saver.votes(step)}
             result, verdict, statistics = _step(run, step, batch, votes)
             run.watch.report(step, batch, result, rate, tokens, verdict, statistics)
+            if slowest := run.clock.compare(step, job.out):
+                run.watch.show(step, {"slowest_rank": slowest.rank, "slowest_over_median": slowest.ratio})
             if verdict.kind and (target := guard.handle(verdict, step - 1, batch, result)):
                 return target
             run.saver.advance(result.votes)

@@ -45,7 +45,6 @@ class _Save:
     commit: Commit
     folder: Path
     began: float
-    bytes: int
     staged: StagedShards
     thread: Future[Any] | None
     held: float
@@ -106,6 +105,8 @@ class Saver:
             self._give_up(save.commit, save.folder, str(error) if error else None)
         elif save.committing:
             self._save = None
+            # With all that is not a tensor.
+            self._bytes = save.thread.result() if save.thread else self._bytes
             self._failures = 0
             self._committed_step = save.commit.step
             if self._first:
@@ -159,13 +160,13 @@ class Saver:
             return
         staged = stage(parts, folder, self._memory, check_access=is_first_save)
         self._seen_bytes = 0.0
-        self._save = _Save(commit, folder, began, self._bytes, staged, self._pool.submit(write, staged), held=time.monotonic() - began)
+        self._save = _Save(commit, folder, began, staged, self._pool.submit(write, staged), held=time.monotonic() - began)
 
     def _make_room(self, folder: Path) -> str | None:
         """A folder with the tokenizer's definition in it; why there is none, where that is so."""
         try:
-            # What a killed save of the same step left behind.
-            shutil.rmtree(folder, ignore_errors=True)
+            # What a killed save of the same step left behind, or one before the run went back.
+            _remove(folder)
             folder.mkdir(parents=True)
             free = shutil.disk_usage(folder).free
             if free < self._bytes:
@@ -182,8 +183,8 @@ class Saver:
         save.committing = True
         save.thread = self._pool.submit(self._commit, save, written) if self._first else None
 
-    def _commit(self, save: _Save, written: list[WrittenShards]) -> None:
-        """In the first rank's thread: what makes the shards loadable, the marker, and only then the end of older checkpoints."""
+    def _commit(self, save: _Save, written: list[WrittenShards]) -> int:
+        """In the first rank's thread: what makes the shards loadable, the marker, and only then the end of older checkpoints. Returns the bytes."""
         finish(save.staged, save.folder, [each.results for each in written])
         files = {name: facts for each in written for name, facts in each.files.items()}
         files |= {path.name: file_facts(path) for path in save.folder.iterdir() if path.name not in files}
@@ -193,6 +194,7 @@ class Saver:
         except OSError as error:
             # The new checkpoint is none the worse for it.
             log.warning("an older checkpoint could not be removed", reason=str(error))
+        return sum(each.size for each in files.values())
 
     def _retain(self, newest: int) -> None:
         folders = {step_of(folder): folder for folder in committed(self._out)}
@@ -209,7 +211,7 @@ class Saver:
         self._interval = best_interval(save.held, seconds, self._config.mean_hours_between_failures * 3600)
         line = {
             "step": save.commit.step,
-            "bytes": save.bytes,
+            "bytes": self._bytes,
             "held_seconds": round(save.held, 4),
             "seconds": round(seconds, 4),
             "best_interval_seconds": round(self._interval, 1),
