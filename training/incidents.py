@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Semaphore
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ import structlog
 
 from schemas.incidents import INCIDENTS
 from training.lake_tables import append_rows
-from training.metrics import whole_lines
+from training.metrics import finite, whole_lines
 from training.prepare import Job
 from training.spikes import Level, Verdict
 from training.token_evidence import DocumentEvidence, document_evidence, most_unlikely
@@ -29,6 +30,9 @@ from training.trace import trace_batch
 log = structlog.get_logger()
 
 FILE = "incidents.jsonl"
+
+MOST_WAITING = 8
+"""Incidents whose token losses are held in memory; those that come while so many wait are written without documents."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +100,11 @@ class IncidentRecorder:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="incidents")
+        self._waiting = Semaphore(MOST_WAITING)
 
     def record(self, incident: Incident, rows: list[RowLosses]) -> None:
-        self._pool.submit(self._write, incident, rows)
+        has_room = self._waiting.acquire(blocking=False)
+        self._pool.submit(self._write, incident, rows if has_room else [], has_room)
 
     def flush(self) -> None:
         """Wait until all that was recorded is written."""
@@ -107,19 +113,20 @@ class IncidentRecorder:
     def close(self) -> None:
         self._pool.shutdown(wait=True)
 
-    def _write(self, incident: Incident, rows: list[RowLosses]) -> None:
+    def _write(self, incident: Incident, rows: list[RowLosses], had_room: bool) -> None:
+        row = incident.row(self._job.out, [])
         try:
-            documents = self._documents(incident, rows)
+            row = incident.row(self._job.out, self._documents(incident, rows) if rows else [])
         except Exception as error:
             log.warning("the documents of an incident could not be traced", step=incident.step, reason=str(error))
-            documents = []
-        row = incident.row(self._job.out, documents)
-        with (self._job.out / FILE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({**row, "time": row["time"].isoformat()}) + "\n")
         try:
+            with (self._job.out / FILE).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(finite({**row, "time": row["time"].isoformat()}), allow_nan=False) + "\n")
             append_rows(self._job.lake, INCIDENTS, [row])
         except Exception as error:
-            log.warning("an incident could not be written to the lake; the run's incidents.jsonl has it", step=incident.step, reason=str(error))
+            log.warning("an incident could not be written down", step=incident.step, reason=str(error))
+        if had_room:
+            self._waiting.release()
 
     def _documents(self, incident: Incident, rows: list[RowLosses]) -> list[DocumentEvidence]:
         spans = trace_batch(self._job.plan, self._job.table, incident.batch)

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
 import torch
@@ -75,7 +75,9 @@ class Watch:
     def _metrics(self, step: int, batch: Batch, result: StepResult, rate: float, tokens: int, verdict: Verdict, seconds: float) -> StepMetrics:
         job = self._job
         flops = step_flops(job.config.model, job.table.tokenizer.vocabulary_size, result.tokens, result.squared_lengths)
-        nats, text = sum(source.total for source in result.sources), sum(source.bytes for source in result.sources)
+        # Bits a byte are a measure of prediction from what comes before, and of that alone.
+        measured = [replace(source, bytes=source.bytes if job.config.objective.is_causal else 0) for source in result.sources]
+        nats, text = sum(source.total for source in measured), sum(source.bytes for source in measured)
         return StepMetrics(
             step=step,
             loss=result.loss,
@@ -88,7 +90,7 @@ class Watch:
             batch=batch.index,
             bits_per_byte=nats / LN2 / text if text else None,
             z_loss=result.z_loss,
-            sources={name: _source_metrics(source) for name, source in zip(job.plan.sources, result.sources, strict=True) if source.tokens},
+            sources={name: _source_metrics(source) for name, source in zip(job.plan.sources, measured, strict=True) if source.tokens},
             flops_per_second=flops / seconds,
             mfu=mfu(flops, seconds, job.world_size, self._peak) if self._peak else None,
             host_bytes=self._process.memory_info().rss,

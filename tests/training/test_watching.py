@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import random
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,33 +14,36 @@ import pytest
 from deltalake import DeltaTable
 from tokenizers import Tokenizer
 
-from schemas.incidents import INCIDENTS
+from schemas.errors import UsageError
+from schemas.exit_codes import DECISION_NEEDED, DONE
+from schemas.incidents import INCIDENTS, SUSPECTS
+from training.cli import main
 from training.commit import committed, read_commit
+from training.delta_tokens import open_tokens
 from training.incidents import read_incidents
 from training.metrics import StepMetrics, read_metrics
+from training.quarantine import quarantine
+from training.settings.watching import SpikeConfig
+from training.token_bytes import bytes_of_tokens
 
 pytestmark = pytest.mark.distributed
 
 STEPS = 150
 BAD_BATCHES = (60, 64)
-"""Batches that are made of random tokens."""
+"""Batches [first, end) that are made of random tokens."""
 BATCH_TOKENS, SEQUENCE = 256, 32
+SOURCES = ("news", "web")
+
+LAYOUTS = {
+    # name: (ranks, parallel)
+    "one rank": (1, {}),
+    "tensor 2": (2, {"tensor": 2, "sequence_parallel": True}),
+    "pipeline 2": (2, {"pipeline": 2}),
+    "data 2 with a shared optimizer": (2, {"shard_optimizer": True}),
+    "context 2": (2, {"context": 2}),
+}
 
 Runs = dict[str, Path]
-
-
-def with_planted_documents(rows: list[dict[str, Any]], vocabulary: int, planted: bool) -> list[dict[str, Any]]:
-    """The rows with random tokens in the documents that batches 60 to 63 are made of, or as they are."""
-    first, end = (batch * BATCH_TOKENS for batch in BAD_BATCHES)
-    draw, place, found = np.random.default_rng(5), 0, []
-    for row in rows:
-        last = place + row["n_tokens"]
-        if planted and first <= place and last <= end:
-            tokens = draw.integers(2, vocabulary, row["n_tokens"]).astype("<u2")
-            row = {**row, "doc_id": "bad" + row["doc_id"][3:], "tokens": tokens.tobytes()}
-        found.append(row)
-        place = last
-    return found
 
 
 def job(lake: Path, out: Path, ranks: int = 2, **parts: Any) -> dict[str, Any]:
@@ -53,7 +56,7 @@ def job(lake: Path, out: Path, ranks: int = 2, **parts: Any) -> dict[str, Any]:
         "steps": STEPS,
         "checkpoint": {"every": 20, "keep": 3},
         "sample": {"lines": 0},
-        "watch": {"statistics_every": 0},
+        "watch": {"statistics_every": 0, "tensorboard": False},
     }
     return {"lake": str(lake), "out": str(out), "ranks": ranks, "config": {**config, **parts}}
 
@@ -72,28 +75,142 @@ def runs(
 ) -> Runs:
     folder = tmp_path_factory.mktemp("watching")
     rows = rows_of(tokenizer, texts_of(500, seed=1))
+    mixed = [row for source in SOURCES for row in rows_of(tokenizer, texts_of(60, seed=len(source)), source)]
     lakes = {
-        name: new_lake(folder / name, with_planted_documents(rows, tokenizer.get_vocab_size(), name == "bad"), tokenizer, rows_per_group=40)
-        for name in ("clean", "bad")
+        "clean": new_lake(folder / "clean", rows, tokenizer, rows_per_group=40),
+        "bad": new_lake(folder / "bad", with_planted_documents(rows, tokenizer.get_vocab_size()), tokenizer, rows_per_group=40),
+        "mixed": new_lake(folder / "mixed", mixed, tokenizer),
     }
-    outs = {name: folder / "runs" / name for name in ("clean", "guarded", "unguarded")}
+    outs = {name: folder / "runs" / name for name in ("clean", "guarded", "resumed", *LAYOUTS)}
     jobs = [
         job(lakes["clean"], outs["clean"], spikes=GUARD),
         job(lakes["bad"], outs["guarded"], spikes=GUARD),
-        job(lakes["bad"], outs["unguarded"], spikes={**GUARD, "action": "record"}),
+        {**job(lakes["bad"], outs["resumed"], ranks=1, spikes=GUARD), "continues": str(outs["guarded"]), "checkpoint": "step-00000140"},
     ]
+    for name, (ranks, parallel) in LAYOUTS.items():
+        watch = {"statistics_every": 2, "tensorboard": True}
+        jobs.append(job(lakes["mixed"], outs[name], ranks, parallel=parallel, steps=4, watch=watch))
     run_jobs(jobs, ranks=2)
-    return {**outs, "bad lake": lakes["bad"]}
+    return {**outs, **{f"{name} lake": path for name, path in lakes.items()}}
+
+
+def with_planted_documents(rows: list[dict[str, Any]], vocabulary: int) -> list[dict[str, Any]]:
+    """The rows with random tokens in the documents that lie within the bad batches."""
+    first, end = (batch * BATCH_TOKENS for batch in BAD_BATCHES)
+    draw, place, found = np.random.default_rng(5), 0, []
+    for row in rows:
+        if first <= place and place + row["n_tokens"] <= end:
+            tokens = draw.integers(2, vocabulary, row["n_tokens"]).astype("<u2")
+            found.append({**row, "doc_id": "bad" + row["doc_id"][3:], "tokens": tokens.tobytes()})
+        else:
+            found.append(row)
+        place += row["n_tokens"]
+    return found
 
 
 def mean_loss(steps: list[StepMetrics]) -> float:
     return sum(step.loss for step in steps[-20:]) / 20
 
 
-def test_a_planted_shard_is_rolled_back_and_left_out(runs: Runs) -> None:
-    clean, guarded, unguarded = (read_metrics(runs[name]) for name in ("clean", "guarded", "unguarded"))
-    print(mean_loss(clean), mean_loss(guarded), mean_loss(unguarded))
-    for row in read_incidents(runs["guarded"]):
-        print({name: value for name, value in row.items() if not isinstance(value, list)}, row["doc_ids"][:6], row["excesses"][:6])
-    print([round(step.loss, 3) for step in unguarded[35:60]])
-    print([round(step.loss, 3) for step in clean[35:60]])
+def test_a_planted_shard_is_detected_rolled_back_and_left_out(runs: Runs) -> None:
+    spikes = [row for row in read_incidents(runs["guarded"]) if row["kind"] == "loss"]
+    assert [row["action"] for row in spikes] == ["skip", "skip", "roll_back"]
+    assert BAD_BATCHES[0] <= spikes[0]["batch"] < BAD_BATCHES[0] + 5
+    last = spikes[-1]
+    assert (last["rolled_back_to"], last["skipped_from"], last["skipped_until"]) == (60, 60, 65)
+    steps = read_metrics(runs["guarded"])
+    assert [step.step for step in steps] == list(range(1, STEPS + 1))
+    assert [step.batch for step in steps] == [*range(60), *range(65, STEPS + 5)]
+    assert {step.update for step in steps[60:]} == {"applied"}
+    assert read_commit(committed(runs["guarded"])[-1]).state["skips"] == [[60, 65]]
+
+
+def test_the_final_loss_is_within_one_percent_of_a_clean_runs(runs: Runs) -> None:
+    assert mean_loss(read_metrics(runs["guarded"])) == pytest.approx(mean_loss(read_metrics(runs["clean"])), rel=0.01)
+
+
+def test_an_incident_names_the_planted_documents_first(runs: Runs) -> None:
+    rows = [row for row in pa.table(DeltaTable(str(runs["bad lake"] / "incidents")).to_pyarrow_table()).to_pylist() if row["kind"] == "loss"]
+    assert set(rows[0]) == set(INCIDENTS.column_names)
+    by_id = {row["incident_id"]: row for row in read_incidents(runs["guarded"])}
+    for row in rows:
+        assert by_id[row["incident_id"]]["doc_ids"] == row["doc_ids"]
+        planted = [name.startswith("bad") for name in row["doc_ids"]]
+        assert planted == sorted(planted, reverse=True) and planted[0]
+        assert row["excesses"][0] > 2
+
+
+def test_a_checkpoint_knows_what_is_left_out(runs: Runs) -> None:
+    expected, found = read_metrics(runs["guarded"])[140:], read_metrics(runs["resumed"])[140:]
+    assert [(step.batch, step.batch_hash) for step in found] == [(step.batch, step.batch_hash) for step in expected]
+    assert [step.loss for step in found] == pytest.approx([step.loss for step in expected], abs=1e-3)
+    assert [step.tokens for step in found] == [step.tokens for step in expected] == [BATCH_TOKENS * step for step in range(141, STEPS + 1)]
+
+
+def test_a_replay_finds_the_data_at_fault_and_only_then_documents_are_suspects(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    out, lake = runs["guarded"], str(runs["bad lake"])
+    number = next(place for place, row in enumerate(read_incidents(out), start=1) if row["action"] == "roll_back")
+    with pytest.raises(UsageError, match="was not replayed"):
+        quarantine(out, lake, number, SpikeConfig(), force=False)
+    assert run("replay", out, "--lake", lake, "--incident", number) == DONE
+    assert "verdict     data fault" in capsys.readouterr().out
+    assert run("quarantine", out, "--lake", lake, "--incident", number) == DONE
+    rows = pa.table(DeltaTable(f"{lake}/suspects").to_pyarrow_table()).to_pylist()
+    assert set(rows[0]) == set(SUSPECTS.column_names)
+    assert {row["doc_id"][:3] for row in rows} == {"bad"} and {row["verdict"] for row in rows} == {"data fault"}
+
+
+def test_a_replay_of_an_ordinary_step_finds_no_fault_of_the_data(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("replay", runs["guarded"], "--lake", runs["bad lake"], "--step", 130) == DONE
+    assert "verdict     state fault" in capsys.readouterr().out
+
+
+def test_a_run_that_may_not_roll_back_any_more_stops_and_asks(runs: Runs, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = job(runs["bad lake"], tmp_path)["config"] | {"steps": 70, "spikes": {**GUARD, "max_rollbacks": 0}}
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(json.dumps(config))
+    assert run("run", recipe, "--lake", runs["bad lake"], "--out", tmp_path / "out") == DECISION_NEEDED
+    err = capsys.readouterr().err.rstrip("\n").splitlines()[-1]
+    assert err.startswith("pretrain: rank 0: step 63: the loss still spikes after 0 rollback(s)")
+    assert read_incidents(tmp_path / "out")[-1]["action"] == "stop"
+
+
+@pytest.mark.parametrize("layout", list(LAYOUTS)[1:])
+def test_every_layout_measures_the_same_by_layer_and_by_source(runs: Runs, layout: str) -> None:
+    (expected, _), (found, _) = (statistics(runs[name]) for name in ("one rank", layout))
+    assert list(found["layers"]) == list(expected["layers"]) == ["embedding", "layer 1", "layer 2", "final norm"]
+    for name, layer in expected["layers"].items():
+        assert found["layers"][name] == pytest.approx(layer, rel=1e-5, abs=1e-9), name
+    for one, other in zip(read_metrics(runs["one rank"]), read_metrics(runs[layout]), strict=True):
+        assert {name: source.tokens for name, source in other.sources.items()} == {name: source.tokens for name, source in one.sources.items()}
+        for name in SOURCES:
+            assert other.sources[name].loss == pytest.approx(one.sources[name].loss, abs=1e-3)
+        assert other.bits_per_byte == pytest.approx(one.bits_per_byte, rel=1e-3)
+
+
+def test_layers_add_up_to_the_gradient_norm_and_updates_are_small(runs: Runs) -> None:
+    line = statistics(runs["one rank"])[0]
+    whole = math.hypot(*(layer["gradient_norm"] for layer in line["layers"].values()))
+    assert whole == pytest.approx(read_metrics(runs["one rank"])[1].gradient_norm, rel=1e-5)
+    assert all(0 < layer["update_ratio"] < 0.2 for layer in line["layers"].values())
+    assert all(layer["activation_rms"] < layer["activation_largest"] for name, layer in line["layers"].items() if name.startswith("layer"))
+
+
+def test_losses_by_source_and_bytes_add_up(runs: Runs) -> None:
+    sizes = bytes_of_tokens(open_tokens(str(runs["mixed lake"]), None).tokenizer.definition)
+    for step in read_metrics(runs["one rank"]):
+        assert sum(source.tokens for source in step.sources.values()) == BATCH_TOKENS
+        assert sum(source.loss * source.tokens for source in step.sources.values()) / BATCH_TOKENS == pytest.approx(step.loss, rel=1e-9)
+        # A tokenizer of 320 tokens: between one and a few bytes each.
+        assert 1 / sizes.max() < step.bits_per_byte * math.log(2) / step.loss < 1.1
+        assert step.mfu is None and step.flops_per_second > 0 and step.host_bytes > 1 << 20
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return int(ended.value.code or 0)
+
+
+def statistics(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "statistics.jsonl").read_text().splitlines()]
