@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -62,16 +62,33 @@ def config_markdown(model: type[BaseModel], prefix: str = "") -> str:
     rows = []
     for name, field in model.model_fields.items():
         key = f"{prefix}{name}"
-        annotation = field.annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            rows.append(config_markdown(annotation, f"{key}."))
+        annotation = getattr(field.annotation, "__value__", field.annotation)
+        nested = _nested_model(annotation)
+        if nested is annotation and nested is not None:
+            rows.append(config_markdown(nested, f"{key}."))
             continue
         default = "required" if field.is_required() else f"`{field.get_default(call_default_factory=True)!r}`"
-        kind = getattr(annotation, "__name__", str(annotation)) if "[" not in str(annotation) else str(annotation)
-        kind = kind.replace("|", "or").replace("typing.", "").replace("pathlib._local.", "").replace("pathlib.", "")
         meaning = " ".join((field.description or "").split()).replace("|", "or")
-        rows.append(f"| `{key}` | {kind} | {default} | {meaning} |")
+        rows.append(f"| `{key}` | {_type_text(annotation, nested)} | {default} | {meaning} |")
+        if nested is not None:
+            inside = {tuple: f"{key}.N.", dict: f"{key}.NAME."}.get(get_origin(annotation), f"{key}.")
+            rows.append(config_markdown(nested, inside))
     return "\n".join(row for row in rows if row)
+
+
+def _nested_model(annotation: Any) -> type[BaseModel] | None:
+    """The model that a field holds, one of, or none."""
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def _type_text(annotation: Any, nested: type[BaseModel] | None) -> str:
+    if nested is not None:
+        return {tuple: "list", dict: "groups by name"}.get(get_origin(annotation), "group or None")
+    text = getattr(annotation, "__name__", str(annotation)) if "[" not in str(annotation) else str(annotation)
+    return text.replace("|", "or").replace("typing.", "").replace("pathlib._local.", "").replace("pathlib.", "")
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
