@@ -37,5 +37,7 @@ def logit_of_target(logits: torch.Tensor, targets: torch.Tensor, ranks: torch.di
     """From this rank's part of the vocabulary, logits [S, B, V / ranks], and targets [S, B], to [S, B] in fp32 on all `ranks` that share it."""
     first, end = VocabUtility.vocab_range_from_per_partition_vocab_size(logits.shape[-1], ranks.rank(), ranks.size())
     elsewhere = (targets < first) | (targets >= end)
-    own = logits.gather(-1, (targets - first).masked_fill(elsewhere, 0)[..., None])[..., 0].float()
+    places = (targets - first).masked_fill(elsewhere, 0).flatten()
+    # Indexing, unlike `gather`, needs the logits' shape alone for its gradient.
+    own = logits.flatten(0, 1)[torch.arange(len(places), device=places.device), places].view_as(targets).float()
     return reduce_from_tensor_model_parallel_region(own.masked_fill(elsewhere, 0.0), group=ranks)
