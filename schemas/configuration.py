@@ -71,8 +71,7 @@ def config_markdown(model: type[BaseModel], prefix: str = "") -> str:
         meaning = " ".join((field.description or "").split()).replace("|", "or")
         rows.append(f"| `{key}` | {_type_text(annotation, nested)} | {default} | {meaning} |")
         if nested is not None:
-            inside = {tuple: f"{key}.N.", dict: f"{key}.NAME."}.get(get_origin(annotation), f"{key}.")
-            rows.append(config_markdown(nested, inside))
+            rows.append(config_markdown(nested, f"{key}.{_place_in(annotation)}"))
     return "\n".join(row for row in rows if row)
 
 
@@ -84,9 +83,15 @@ def _nested_model(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
+def _place_in(annotation: Any) -> str:
+    """What stands before the keys of each model that a field holds several of."""
+    origin = get_origin(annotation)
+    return "N." if origin is tuple else "NAME." if origin is dict else ""
+
+
 def _type_text(annotation: Any, nested: type[BaseModel] | None) -> str:
     if nested is not None:
-        return {tuple: "list", dict: "groups by name"}.get(get_origin(annotation), "group or None")
+        return {"N.": "list", "NAME.": "groups by name"}.get(_place_in(annotation), "group or None")
     text = getattr(annotation, "__name__", str(annotation)) if "[" not in str(annotation) else str(annotation)
     return text.replace("|", "or").replace("typing.", "").replace("pathlib._local.", "").replace("pathlib.", "")
 
