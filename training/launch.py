@@ -52,8 +52,14 @@ class StopRequest:
 
 
 def placement() -> Placement | None:
-    """This process's place, from torchrun's variables or else srun's; None where it was started by hand."""
+    """This process's place, from torchrun's variables or else srun's; None where it was started by hand.
+
+    Raises `UsageError` under a torchrun whose restarts cannot work, and in a Slurm job whose first host is not known.
+    """
     env = os.environ
+    if env.get("TORCHELASTIC_USE_AGENT_STORE") == "True" and env.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0":
+        # Torch 2.15: ranks that are started again find the addresses of those before them in torchrun's store, and nobody there.
+        raise UsageError("torchrun --max-restarts needs TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in its environment")
     if "RANK" in env and "WORLD_SIZE" in env:
         folder = Path(env[RENDEZVOUS]) if RENDEZVOUS in env else None
         return Placement(int(env["RANK"]), int(env["WORLD_SIZE"]), int(env.get("LOCAL_RANK", "0")), int(env.get("LOCAL_WORLD_SIZE", "1")), folder)

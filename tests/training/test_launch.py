@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from schemas.errors import UsageError
 from training.launch import RENDEZVOUS, Placement, placement
 
 
 @pytest.fixture(autouse=True)
 def no_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_STEP_ID", "MASTER_ADDR", "MASTER_PORT", RENDEZVOUS):
+    for name in ("RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_STEP_ID", "MASTER_ADDR", "MASTER_PORT", RENDEZVOUS, "TORCHELASTIC_USE_AGENT_STORE"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -47,3 +48,13 @@ def test_srun_says_rank_and_world_and_where_to_meet(monkeypatch: pytest.MonkeyPa
 def test_a_batch_script_that_srun_did_not_start_has_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_PROCID", "0")
     assert placement() is None
+
+
+def test_a_torchrun_that_cannot_restart_is_refused_before_it_has_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    torchrun = {"RANK": "0", "WORLD_SIZE": "2", "TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_MAX_RESTARTS": "3"}
+    for name, value in torchrun.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match="TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"):
+        placement()
+    monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "0")
+    assert placement() == Placement(0, 2, 0, 1, None)
