@@ -16,6 +16,7 @@ import yaml
 from schemas.command_line import run_command
 from schemas.errors import HeadwaterError, UsageError
 from schemas.exit_codes import DONE, FAILED
+from training.asked import Asked, open_checkpoint
 from training.commit import newest_commit, read_commit
 from training.config import SampleConfig, load_recipe
 from training.launch import Placement, StopRequest, end_with_parent, fail, placement, start_ranks
@@ -200,14 +201,15 @@ def evaluate(
 ) -> None:
     """Test a checkpoint on held-out tokens, on tasks, and on what it has memorised; report into its run's folder and the ledger."""
     folder = _checkpoint(checkpoint)
+    asked = Asked(tokens, tuple(name.strip() for name in tasks.split(",") if name.strip()), tasks_folder, task_items, batch_size, memorisation)
+    past = open_checkpoint(folder, lake, asked)
     _quiet()
     from training.device import prepare_device
 
     device = prepare_device(0)
-    from training.evaluate import Asked, evaluate
+    from training.evaluate import evaluate as evaluate_checkpoint
 
-    names = tuple(name.strip() for name in tasks.split(",") if name.strip())
-    files = evaluate(folder, lake, Asked(tokens, names, tasks_folder, task_items, batch_size, memorisation), device)
+    files = evaluate_checkpoint(past, folder, lake, asked, device)
     print(files[1].read_text(encoding="utf-8"))
     print(f"report          {files[0]}")
 

@@ -13,37 +13,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from schemas.errors import NothingToDo, UsageError
-from training.commit import read_commit
-from training.config import TrainingConfig
+from training.asked import Asked
 from training.contamination import Overlap, overlaps
-from training.delta_tokens import open_tokens
 from training.evaluation import Evaluation, Evaluator
 from training.evaluation_report import write_report
 from training.export_hf import export
 from training.harness import TaskResult, run_tasks
 from training.held_out import held_out_stretches
 from training.ledger import record_run
-from training.memorisation import CONTINUATION, PROMPT, Memorised, probe, trained_stretches, untrained_stretches
+from training.memorisation import CONTINUATION, Memorised, probe, trained_stretches, untrained_stretches
 from training.past_run import PastRun
-from training.plan import Plan
-from training.plan_stages import later_versions
 from training.skips import batch_of_step
 from training.trained_model import TrainedModel, trained_model
 
 STAGE = "evaluate"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is asked of a checkpoint besides its held-out losses. `tokens` None is what its recipe says; `memorised` counts documents of each source."""
-
-    tokens: int | None = None
-    tasks: tuple[str, ...] = ()
-    tasks_folder: Path | None = None
-    task_items: int | None = None
-    batch_size: int = 8
-    memorised: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,13 +42,9 @@ class Results:
     overlaps: list[Overlap]
 
 
-def evaluate(folder: Path, lake: str, asked: Asked, device: torch.device) -> list[Path]:
-    """Evaluate a committed checkpoint, write the report into the folder of its run, and a row into the ledger; returns the files of the report."""
+def evaluate(run: PastRun, folder: Path, lake: str, asked: Asked, device: torch.device) -> list[Path]:
+    """Evaluate a checkpoint of a run, write the report into the run's folder, and a row into the ledger; returns the files of the report."""
     started_at, started = datetime.now(UTC), time.monotonic()
-    run = _past_run(folder, lake, asked)
-    _require_something(run, asked)
-    if asked.tasks or asked.memorised:
-        _require_causal(run.config)
     held_out: list[Evaluation] = []
     memorised: list[Memorised] = []
     if run.config.data.held_out_tokens or asked.memorised:
@@ -106,31 +85,7 @@ def counts(results: Results) -> dict[str, Any]:
     return found
 
 
-def _past_run(folder: Path, lake: str, asked: Asked) -> PastRun:
-    commit = read_commit(folder)
-    config = TrainingConfig.model_validate(commit.config)
-    if asked.tokens is not None:
-        config = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"tokens": asked.tokens})})
-    table = open_tokens(lake, config.data.tokens_version, later_versions(config))
-    if table.tokenizer.fingerprint != commit.tokenizer:
-        raise UsageError(f"{lake}: its tokens are of tokenizer {table.tokenizer.fingerprint[:12]}, and {folder} was trained with {commit.tokenizer[:12]}")
-    return PastRun(folder.parent.parent, commit, config, Plan.from_dict(commit.plan), table)
-
-
-def _require_something(run: PastRun, asked: Asked) -> None:
-    if not (run.config.data.held_out_tokens or asked.tasks or asked.memorised):
-        raise NothingToDo("the run held no tokens back (data.held_out_tokens); --tasks and --memorised ask for something else")
-
-
-def _require_causal(config: TrainingConfig) -> None:
-    if not config.objective.is_causal:
-        raise UsageError(f"objective.kind: a {config.objective.kind} model predicts no next token, which --tasks and --memorised ask for")
-
-
 def _memorised(trained: TrainedModel, run: PastRun, asked: Asked) -> list[Memorised]:
-    longest = max(stage.sequence_length for stage in run.plan.stages)
-    if longest < PROMPT + CONTINUATION:
-        raise UsageError(f"--memorised: needs sequences of {PROMPT + CONTINUATION} tokens, and the longest of the run have {longest}")
     held_out = held_out_stretches(run.plan, run.table, run.config.evaluation.tokens)
     stretches = [
         *untrained_stretches(run.plan, run.table, held_out, asked.memorised),

@@ -28,6 +28,13 @@ def main(folder: Path, rank: int) -> None:
         if "logits_of" in spec:
             write_logits(Path(spec["logits_of"]), spec["tokens"], Path(spec["out"]), device)
             continue
+        if "evaluate" in spec:
+            from training.asked import Asked, open_checkpoint
+            from training.evaluate import evaluate
+
+            checkpoint, asked = Path(spec["evaluate"]), Asked(tasks=("rivers",), tasks_folder=Path(spec["tasks_folder"]), memorised=8)
+            evaluate(open_checkpoint(checkpoint, spec["lake"], asked), checkpoint, spec["lake"], asked, device)
+            continue
         out = Path(spec["out"])
         if rank == 0 and "continues" in spec:
             # As if the first run had been stopped after this checkpoint.
