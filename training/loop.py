@@ -19,6 +19,7 @@ from schemas.exit_codes import DONE, RUN_AGAIN
 from training import parallel
 from training.batch import Batch
 from training.build import build
+from training.commit import step_of
 from training.evaluation import Evaluator
 from training.finish import finish
 from training.guard import SpikeGuard
@@ -31,7 +32,7 @@ from training.optimizer import set_learning_rate
 from training.prepare import Job
 from training.resume import resume
 from training.saver import Saver
-from training.skips import StepBatches, batch_of_step, tokens_of_steps
+from training.skips import StepBatches, batch_of_step, recorded_skips, tokens_of_steps
 from training.spikes import Verdict
 from training.statistics import LayerProbe, StepStatistics
 from training.step import StepResult, Trainer, apply_update, compute_gradients
@@ -94,6 +95,7 @@ def _train(job: Job, mesh: parallel.Mesh, device: torch.device, stop: StopReques
         first = job.first_step
         while isinstance(ended := _steps(run, first), Path):
             saver.settle()
+            heartbeat.beat(step_of(ended), "load")
             first = guard.roll_back(ended, trainer.state)
             watch.rewind(first)
     return ended
@@ -183,6 +185,9 @@ def _attempt() -> str:
 def _require_agreement(job: Job) -> None:
     """Ranks that were started apart may have found different tables or checkpoints; they must not train on."""
     facts: list[Any] = [None] * job.world_size
-    dist.all_gather_object(facts, (job.plan.hash(), job.first_step))
+    skips = recorded_skips(job.out, job.resume[1].state if job.resume else {})
+    dist.all_gather_object(facts, (job.plan.hash(), job.first_step, skips))
     if len(set(facts)) > 1:
-        raise RuntimeError(f"ranks disagree on the plan or on the checkpoint to go on from: {sorted(set(facts))}; pin data.tokens_version")
+        raise RuntimeError(
+            f"ranks disagree on the plan, the checkpoint to go on from, or what is left out: {sorted(set(facts))}; pin data.tokens_version"
+        )

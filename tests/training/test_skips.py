@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.skips import StepBatches, add_range, batch_of_step, read_skips, step_of_batch
+from training.plan import Part, Plan, PlanStage
+from training.skips import FILE, StepBatches, add_range, batch_of_step, read_skips, recorded_skips, step_of_batch, tokens_of_steps
 
 RANGES = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 12)).map(lambda pair: [pair[0], pair[0] + pair[1]]), max_size=6)
 
@@ -44,3 +49,18 @@ def test_the_step_of_a_batch_is_the_inverse(ranges: list[list[int]], batch: int)
 def test_slices_are_taken_by_step() -> None:
     batches = StepBatches(range(2, 10), ((4, 6),))
     assert [list(batches[start::3]) for start in range(3)] == [[2, 7, 10], [3, 8, 11], [6, 9]]
+
+
+def test_what_a_rollback_added_counts_beside_what_the_checkpoint_knows(tmp_path: Path) -> None:
+    state = {"skips": [[5, 8]]}
+    assert recorded_skips(tmp_path, state) == ((5, 8),)
+    (tmp_path / FILE).write_text(json.dumps({"skips": [[5, 8], [20, 30]]}))
+    assert recorded_skips(tmp_path, state) == ((5, 8), (20, 30))
+    assert recorded_skips(tmp_path, {}) == ((5, 8), (20, 30))
+
+
+def test_tokens_of_batches_that_were_left_out_do_not_count() -> None:
+    stage = PlanStage(0, 1, (), 8, 4, 1, "chop", False, 256)
+    plan = Plan((Part("web", 0, 1, 10_000),), (stage, replace(stage, first_batch=10, batch_sequences=8)), 64, 0)
+    skips = ((4, 6), (12, 13))
+    assert [tokens_of_steps(plan, steps, skips) for steps in (4, 5, 8, 9, 10, 11)] == [128, 160, 256, 320, 384, 448]
