@@ -21,7 +21,8 @@ mkdir -p "$DEMO"
 # 2. Tables: documents, signals, duplicates, decisions, corpus, tokens.
 corpus run demo --lake "$DEMO/lake" --warc "$WARC" --set "select_corpus.policy=$POLICY" | tee "$DEMO/summary.txt"
 
-# 3. A small Llama-like model, trained by two ranks on the token table.
+# 3. A small Llama-like model, trained by two ranks on the token table: first what the run will do, then the run.
+pretrain plan tiny_cpu --lake "$DEMO/lake" --ranks 2 > "$DEMO/plan.txt"
 pretrain run tiny_cpu --lake "$DEMO/lake" --out "$DEMO/training" --ranks 2 | tee -a "$DEMO/summary.txt"
 
 # 4. The model for everyone else: a Hugging Face folder with its tokenizer.
@@ -30,7 +31,13 @@ pretrain export-hf "$DEMO/training" --out "$DEMO/model" | tee -a "$DEMO/summary.
 # 5. What happened to every page, and how training went.
 corpus report --lake "$DEMO/lake" --out "$DEMO/report.html" --training "$DEMO/training" | tee -a "$DEMO/summary.txt"
 
-# 6. What another recipe would have kept of the same pages, from what was measured.
+# 6. Which pages a step trained on, and which steps the first of them was in.
+pretrain trace "$DEMO/training" --lake "$DEMO/lake" --step 100 > "$DEMO/step-100.jsonl"
+PAGE=$(sed -n '1s/.*"doc_id": "\([0-9a-f]*\)".*/\1/p' "$DEMO/step-100.jsonl")
+pretrain exposure "$DEMO/training" "$PAGE" --lake "$DEMO/lake" > "$DEMO/exposure.jsonl"
+echo "pages of step 100: $DEMO/step-100.jsonl; steps of its first page: $DEMO/exposure.jsonl" | tee -a "$DEMO/summary.txt"
+
+# 7. What another recipe would have kept of the same pages, from what was measured.
 corpus what-if fineweb --lake "$DEMO/lake" > "$DEMO/what-if.txt"
 echo "what-if: $DEMO/what-if.txt" | tee -a "$DEMO/summary.txt"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from deltalake import write_deltalake
 from tokenizers import Tokenizer
 
 from schemas.corpus import CORPUS
+from schemas.documents import DOCUMENTS
 from schemas.errors import NothingToDo
 from training.commit import Commit
 from training.config import BatchConfig, DataConfig, StageConfig, TrainingConfig
@@ -135,8 +137,20 @@ def test_pages_are_found_by_id_url_and_domain(small_lake: Path, rows: Rows) -> N
     assert [found.url for found in find_pages(str(small_lake), rows[8]["doc_id"])] == ["https://site-0.example/8"]
     assert {found.doc_id for found in find_pages(str(small_lake), "site-0.example")} == {row["doc_id"] for row in rows[:-1:2]}
     assert set(pages_of(str(small_lake), [rows[3]["doc_id"], rows[-1]["doc_id"]])) == {rows[3]["doc_id"]}
-    with pytest.raises(NothingToDo, match="no document of the corpus has this id, URL or domain"):
+    with pytest.raises(NothingToDo, match="no document of the lake has this id, URL or domain"):
         find_pages(str(small_lake), "nobody.example")
+
+
+def test_a_page_that_has_left_the_corpus_is_still_a_document(small_lake: Path, rows: Rows, tmp_path: Path) -> None:
+    shutil.copytree(small_lake / "corpus", tmp_path / "corpus")
+    filled = {column.name: None if column.nullable else {"string": "", "boolean": False, "double": 0.0}.get(column.type, 0) for column in DOCUMENTS.columns}
+    record = {**filled, "doc_id": rows[-1]["doc_id"], "url": "https://gone.example/", "domain": "gone.example"}
+    write_deltalake(str(tmp_path / "documents"), pa.Table.from_pylist([record], schema=DOCUMENTS.arrow()))
+    assert [found.doc_id for found in find_pages(str(tmp_path), "gone.example")] == [rows[-1]["doc_id"]]
+    assert {page.url for page in pages_of(str(tmp_path), [rows[3]["doc_id"], rows[-1]["doc_id"]]).values()} == {
+        "https://site-1.example/3",
+        "https://gone.example/",
+    }
 
 
 def test_the_trace_of_a_step_says_whether_the_table_still_gives_the_batch(
