@@ -145,12 +145,31 @@ def quarantine(
 
 @app.command("export-hf")
 def export_hf(checkpoint: Checkpoint, out: Annotated[Path, typer.Option(help="Folder to write.")]) -> None:
-    """Write a checkpoint of any layout as a Hugging Face folder in Llama's form."""
+    """Write a checkpoint of any layout as a Hugging Face folder in the form of Llama, Qwen3, Mixtral or Qwen3-MoE."""
     folder = _checkpoint(checkpoint)
     _quiet()
     from training.export_hf import export
 
     print(f"exported model  {export(folder, out)}")
+
+
+@app.command("import-hf")
+def import_hf(
+    source: Annotated[Path, typer.Argument(help="A Hugging Face folder in the layout of Llama, Qwen3, Mixtral or Qwen3-MoE.")],
+    lake: Lake,
+    out: Annotated[Path, typer.Option(help="Folder of the new run.")],
+    recipe: Annotated[str, typer.Option(help="A YAML file, or the name of a bundled recipe: all but the model is taken from it.")] = "tiny_cpu",
+    settings: Settings = None,
+) -> None:
+    """Begin a run from the weights of another model; the lake must hold tokens of its tokenizer."""
+    config = load_recipe(recipe, tuple(settings or ()))
+    _quiet()
+    from training.device import prepare_device
+
+    device = prepare_device(0)
+    from training.import_hf import import_hf as write_checkpoint
+
+    print(f"go on with      pretrain run {write_checkpoint(source, config, lake, out, device)} --lake {lake} --out {out}")
 
 
 @app.command("export-megatron")

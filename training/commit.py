@@ -165,6 +165,7 @@ def require_same_run(found: Commit, expected: Commit, folder: Path) -> None:
     past = [_leaves(asdict(Plan.from_dict(commit.plan).before(reached))) for commit in (found, expected)]
     pairs = {"plan": (past[0], past[1]), "model": (found.config["model"], expected.config["model"])}
     pairs["optimizer"] = ({"kind": found.config["optimizer"]["kind"]}, {"kind": expected.config["optimizer"]["kind"]})
+    pairs["parallel"] = tuple({"shard_optimizer": commit.config["parallel"].get("shard_optimizer", False)} for commit in (found, expected))  # type: ignore[assignment]
     for group, (there, here) in pairs.items():
         for key in sorted({*there, *here}):
             if _plain(there.get(key)) != _plain(here.get(key)):
