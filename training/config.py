@@ -79,12 +79,6 @@ class TrainingConfig(Config):
                 f"batch.tokens: {self.batch_sequences} sequences a batch are no multiple of "
                 f"{replicas} data-parallel ranks x batch.micro_sequences {self.batch.micro_sequences}"
             )
-        micro_batches = self.batch_sequences // (replicas * self.batch.micro_sequences)
-        if parallel.virtual_stages > 1 and micro_batches % parallel.pipeline:
-            raise UsageError(
-                f"batch.tokens: {micro_batches} micro-batches a replica are no multiple of parallel.pipeline {parallel.pipeline}, "
-                "as parallel.virtual_stages needs them"
-            )
         return replicas
 
 

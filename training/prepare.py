@@ -7,7 +7,7 @@ from pathlib import Path
 
 from schemas.errors import NothingToDo, UsageError
 from training.commit import Commit, newest_commit, require_same_run
-from training.config import TrainingConfig, require_fit
+from training.config import ParallelConfig, TrainingConfig, require_fit
 from training.delta_tokens import TokenTable, open_tokens
 from training.objectives.special_tokens import special_ids
 from training.plan import Plan
@@ -65,7 +65,7 @@ def prepare(config: TrainingConfig, lake: str, out: Path, world_size: int, *, re
     table = open_tokens(lake, version, later_versions(config))
     pinned = config.model_copy(update={"data": config.data.model_copy(update={"tokens_version": table.version})})
     plan = make_plan(pinned, table)
-    _require_batches(plan, data_parallel, table)
+    _require_batches(plan, data_parallel, config.parallel, table)
     _require_special_tokens(pinned, table)
     job = Job(pinned, lake, out, table, plan, world_size, data_parallel, resume)
     if resume is not None:
@@ -82,7 +82,7 @@ def _require_special_tokens(config: TrainingConfig, table: TokenTable) -> None:
     special_ids(config.objective, tokenizer.definition, vocabulary_size=tokenizer.vocabulary_size, padded_vocabulary=padded)
 
 
-def _require_batches(plan: Plan, data_parallel: int, table: TokenTable) -> None:
+def _require_batches(plan: Plan, data_parallel: int, parallel: ParallelConfig, table: TokenTable) -> None:
     """Every stage's batch is shared out evenly, and an epoch has at least one."""
     first = plan.stages[0]
     if sum(part.tokens for part in plan.parts if part.tokens_version == first.tokens_version) < first.batch_tokens:
@@ -92,4 +92,10 @@ def _require_batches(plan: Plan, data_parallel: int, table: TokenTable) -> None:
             raise UsageError(
                 f"batch.tokens: {stage.batch_sequences} sequences a batch from step {stage.first_batch} are no multiple of "
                 f"{data_parallel} data-parallel ranks x batch.micro_sequences {stage.micro_sequences}"
+            )
+        micro_batches = stage.batch_sequences // (data_parallel * stage.micro_sequences)
+        if parallel.virtual_stages > 1 and micro_batches % parallel.pipeline:
+            raise UsageError(
+                f"batch.tokens: {micro_batches} micro-batches a replica from step {stage.first_batch} are no multiple of "
+                f"parallel.pipeline {parallel.pipeline}, as parallel.virtual_stages needs them"
             )

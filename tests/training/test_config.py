@@ -81,7 +81,6 @@ def test_sizes_that_do_not_fit_name_the_key(settings: tuple[str, ...], message: 
         (("parallel.tensor=2", "parallel.pipeline=2"), 2, "world size 2 does not fit parallel.tensor 2 x parallel.pipeline 2"),
         (("parallel.expert=2", "model.experts=2"), 1, "parallel.expert: 2 does not divide the 1 ranks of a pipeline stage"),
         (("parallel.context=2",), 3, "world size 3 does not fit parallel.tensor 1 x parallel.pipeline 1 x parallel.context 2"),
-        (("parallel.pipeline=2", "parallel.virtual_stages=2", "batch.tokens=384", "batch.micro_sequences=1"), 2, "batch.tokens: 3 micro-batches a replica"),
         ((), 3, "batch.tokens: 8 sequences a batch are no multiple of 3 data-parallel ranks x batch.micro_sequences 4"),
     ],
 )
