@@ -20,6 +20,7 @@ from training.asked import Asked, open_checkpoint
 from training.commit import newest_commit, read_commit
 from training.config import SampleConfig, load_recipe
 from training.launch import Placement, StopRequest, end_with_parent, fail, placement, start_ranks
+from training.movement import FolderWatch
 from training.past_run import open_past_run
 from training.plan_report import describe, explain
 from training.prepare import Job, prepare
@@ -57,7 +58,9 @@ def run(
     if not _is_finished(job):
         pinned = [f"data.tokens_version={job.table.version}"]
         options = [part for setting in [*(settings or ()), *pinned] for part in ("--set", setting)]
-        code = start_ranks([recipe, "--lake", lake, "--out", str(out), *options], ranks or 1, restarts)
+        # The ranks themselves look too, and know more.
+        watch = FolderWatch(out, ranks or 1, 2 * job.config.watchdog.hang_seconds)
+        code = start_ranks([recipe, "--lake", lake, "--out", str(out), *options], ranks or 1, restarts=restarts, watch=watch)
         if code != DONE:
             raise typer.Exit(code)
     _print_summary(job)

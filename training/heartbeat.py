@@ -13,67 +13,24 @@ import os
 import shutil
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from schemas.exit_codes import FAILED
 from training.launch import Placement, fail
+from training.movement import DONE_PHASE, Beat, Movement, attempts_of, beat_path, read_beats
 
 RECORD_BYTES = 256
 VERDICT = "hang.json"
-DONE_PHASE = "done"
-
-
-@dataclass(frozen=True)
-class Beat:
-    """Where a rank is. `written` counts the lines of its thread, `moves` those of its loop."""
-
-    rank: int
-    step: int
-    phase: str
-    moves: int
-    written: int
-
-
-class Movement:
-    """When each rank was last seen to move, and to write, by the clock of the one who looks (seconds)."""
-
-    def __init__(self, ranks: int, now: float) -> None:
-        self._beats = {rank: Beat(rank, 0, "start", 0, 0) for rank in range(ranks)}
-        self._moved = dict.fromkeys(range(ranks), now)
-        self._wrote = dict.fromkeys(range(ranks), now)
-
-    def observe(self, beats: list[Beat], now: float) -> None:
-        for beat in beats:
-            before = self._beats[beat.rank]
-            if beat.moves != before.moves:
-                self._moved[beat.rank] = now
-            if beat.written != before.written:
-                self._wrote[beat.rank] = now
-            self._beats[beat.rank] = beat
-
-    def hang(self, now: float, hang_seconds: float) -> str | None:
-        """Who keeps the others waiting, once a rank has not moved for `hang_seconds`."""
-        at_work = [beat for beat in self._beats.values() if beat.phase != DONE_PHASE]
-        waited = max((now - self._moved[beat.rank] for beat in at_work), default=0.0)
-        if waited < hang_seconds:
-            return None
-        silent = [beat for beat in at_work if now - self._wrote[beat.rank] >= hang_seconds / 2]
-        fewest = min(beat.moves for beat in at_work)
-        behind = silent or [beat for beat in at_work if beat.moves == fewest]
-        if len(behind) == len(at_work) > 1:
-            return f"no rank has moved for {waited:.0f} s; all are in step {behind[0].step} ({behind[0].phase})"
-        named = ", ".join(f"rank {beat.rank} is behind in step {beat.step} ({beat.phase}){' and does not answer' if silent else ''}" for beat in behind)
-        return f"no step for {waited:.0f} s: {named}"
 
 
 class Heartbeat:
     """This rank's sign of life. Every attempt has a folder of its own, so that what an earlier one left says nothing."""
 
     def __init__(self, out: Path, attempt: str, place: Placement, hang_seconds: float) -> None:
-        self._place, self._hang_seconds = place, hang_seconds
+        self._place = place
         self._failures = out / "failures"
-        self._folder = out / "heartbeats" / attempt
+        self._folder = attempts_of(out) / attempt
         self._folder.mkdir(parents=True, exist_ok=True)
         if place.rank == 0:
             for other in self._folder.parent.iterdir():
@@ -81,9 +38,9 @@ class Heartbeat:
                     shutil.rmtree(other, ignore_errors=True)
         self._interval = min(30.0, max(0.05, hang_seconds / 10))
         self._step, self._phase, self._moves, self._written = 0, "start", 0, 0
-        self._movement = Movement(place.world_size, time.monotonic())
+        self._movement = Movement(place.world_size, hang_seconds, time.monotonic())
         self._watches = place.rank in (0, place.world_size - 1)
-        self._file = os.open(self._path(place.rank), os.O_CREAT | os.O_WRONLY)
+        self._file = os.open(beat_path(self._folder, place.rank), os.O_CREAT | os.O_WRONLY)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._write()
@@ -109,10 +66,8 @@ class Heartbeat:
             self._write()
             verdict = self._verdict()
             if verdict is None and self._watches:
-                now = time.monotonic()
-                self._movement.observe(self._read(), now)
-                found = self._movement.hang(now, self._hang_seconds)
-                verdict = self._pass_verdict(found) if found else None
+                self._movement.observe(read_beats(self._folder, self._place.world_size), time.monotonic())
+                verdict = self._pass_verdict(found) if (found := self._movement.hang()) else None
             if verdict is not None:
                 self._end(verdict)
 
@@ -133,16 +88,6 @@ class Heartbeat:
         with contextlib.suppress(OSError):
             os.pwrite(self._file, text.ljust(RECORD_BYTES).encode()[:RECORD_BYTES], 0)
 
-    def _read(self) -> list[Beat]:
-        beats = []
-        for rank in range(self._place.world_size):
-            try:
-                beats.append(Beat(**json.loads(self._path(rank).read_text())))
-            except (OSError, ValueError, TypeError):
-                # Not there yet, or read while it was written.
-                continue
-        return beats
-
     def _verdict(self) -> str | None:
         try:
             return str(json.loads((self._folder / VERDICT).read_text())["hang"])
@@ -156,6 +101,3 @@ class Heartbeat:
             part.write_text(json.dumps({"hang": found}))
             os.link(part, self._folder / VERDICT)
         return self._verdict() or found
-
-    def _path(self, rank: int) -> Path:
-        return self._folder / f"rank-{rank:05d}.json"

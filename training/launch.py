@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from schemas.errors import UsageError
 from schemas.exit_codes import DONE, FAILED, RUN_AGAIN
+from training.movement import FolderWatch
 
 RENDEZVOUS = "HEADWATER_RENDEZVOUS"
 """Folder in which ranks that were started here meet, and leave the reason where they fail."""
@@ -72,12 +73,12 @@ def placement() -> Placement | None:
     return None
 
 
-def start_ranks(arguments: list[str], ranks: int, restarts: int = 0) -> int:
+def start_ranks(arguments: list[str], ranks: int, *, restarts: int = 0, watch: FolderWatch | None = None) -> int:
     """Run `python -m training.run ARGUMENTS` as `ranks` local ranks, and wait; returns the exit code of the job.
 
     SIGUSR1, SIGTERM and SIGINT go on to the ranks, which save and stop. The first rank to fail ends the others, and its message is printed.
     Where that was no fault of the request or of the data (a rank was killed, or hung, or a disk failed), all ranks are started again from the last
-    commit, up to `restarts` times.
+    commit, up to `restarts` times. `watch` tells of ranks that hang and cannot tell themselves.
     """
     stopped: list[int] = []
     children: list[subprocess.Popen[bytes]] = []
@@ -91,7 +92,9 @@ def start_ranks(arguments: list[str], ranks: int, restarts: int = 0) -> int:
     previous = {number: signal.signal(number, pass_on) for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)}
     try:
         for left in range(restarts, -1, -1):
-            code = _run_ranks(arguments, ranks, children)
+            if watch:
+                watch.begin()
+            code = _run_ranks(arguments, ranks, children, watch)
             if code != FAILED or stopped or not left:
                 break
             print(f"pretrain: starting again from the last checkpoint; restarts left: {left - 1}", file=sys.stderr, flush=True)
@@ -101,7 +104,7 @@ def start_ranks(arguments: list[str], ranks: int, restarts: int = 0) -> int:
             signal.signal(number, handler)
 
 
-def _run_ranks(arguments: list[str], ranks: int, children: list[subprocess.Popen[bytes]]) -> int:
+def _run_ranks(arguments: list[str], ranks: int, children: list[subprocess.Popen[bytes]], watch: FolderWatch | None) -> int:
     """Ranks from their start to their end; `children` holds them meanwhile."""
     cores = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="headwater-ranks-") as folder:
@@ -116,7 +119,7 @@ def _run_ranks(arguments: list[str], ranks: int, children: list[subprocess.Popen
                 environment = {**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank)}
                 # A session of its own, so that what a rank starts can be ended with it.
                 children.append(subprocess.Popen([sys.executable, "-m", "training.run", *arguments], env=environment, start_new_session=True))
-            return _wait(children, Path(folder))
+            return _wait(children, Path(folder), watch)
         finally:
             _end(children)
             children.clear()
@@ -147,7 +150,7 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
 
-def _wait(children: list[subprocess.Popen[bytes]], folder: Path) -> int:
+def _wait(children: list[subprocess.Popen[bytes]], folder: Path, watch: FolderWatch | None) -> int:
     while True:
         codes = [child.poll() for child in children]
         if any(code not in (None, DONE, RUN_AGAIN) for code in codes):
@@ -158,6 +161,9 @@ def _wait(children: list[subprocess.Popen[bytes]], folder: Path) -> int:
             return code
         if None not in codes:
             return max(code for code in codes if code is not None)
+        if watch and (hang := watch.hang(time.monotonic())):
+            print(f"pretrain: {hang}", file=sys.stderr, flush=True)
+            return FAILED
         time.sleep(0.1)
 
 

@@ -33,6 +33,7 @@ def main(folder: Path, rank: int) -> None:
         "failed save": failed_save(job, trainer.state, device),
         "small disk": small_disk(job, trainer.state, device, Path(spec["small_disk"])) if spec["small_disk"] else None,
         "flipped byte": flipped_byte(job, trainer.state),
+        "due": when_due(job, trainer.state, device),
     }
     (folder / f"facts-{rank}.json").write_text(json.dumps(facts))
     parallel.leave()
@@ -151,6 +152,24 @@ def flipped_byte(job: Job, state: Any) -> dict[str, Any]:
     dist.barrier()
     loaded = resume(found, state)
     return {"found": found.first_step, "loaded": loaded.first_step, "folders": sorted(path.name for path in (job.out / "checkpoints").iterdir())}
+
+
+def when_due(job: Job, state: Any, device: torch.device) -> dict[str, Any]:
+    """What this rank asks for at steps 10 and 11: by steps, by minutes that have passed or not, and by what failures make best."""
+    from training.saver import DUE
+
+    found = {}
+    rules = {
+        "steps": {"every": 10},
+        "minutes": {"every": 100, "every_minutes": 1e-9},
+        "more minutes": {"every": 100, "every_minutes": 60.0},
+        "failures": {"every": "auto", "mean_hours_between_failures": 1e-12},
+        "few failures": {"every": "auto", "mean_hours_between_failures": 1000.0},
+    }
+    for name, changes in rules.items():
+        with closing(saver_of(job, state, device, **changes)) as saver:
+            found[name] = [saver.votes(step)[DUE] for step in (10, 11)]
+    return found
 
 
 if __name__ == "__main__":

@@ -110,3 +110,9 @@ def test_a_checkpoint_whose_content_changed_falls_back_to_the_one_before_and_is_
         assert (found["found"], found["loaded"]) == (4, 2)
         assert found["folders"] == [*names(1, 2), "step-00000004.damaged"]
     assert "checkpoint is damaged; going on from the one before" in ranks[1]
+
+
+def test_a_save_is_due_by_steps_on_every_rank_and_by_the_first_rank_s_clock(ranks: Any) -> None:
+    by_clock = {"minutes": [1, 1], "more minutes": [0, 0], "failures": [1, 1], "few failures": [0, 0]}
+    assert ranks[0][0]["due"] == {"steps": [1, 0], **by_clock}
+    assert ranks[0][1]["due"] == {"steps": [1, 0], **{name: [0, 0] for name in by_clock}}
