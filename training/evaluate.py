@@ -59,7 +59,7 @@ def evaluate(run: PastRun, folder: Path, lake: str, asked: Asked, device: torch.
     record_run(
         lake,
         stage=STAGE,
-        inputs={"checkpoint": f"{folder} ({run.commit.plan_hash[:12]})", "asked": repr(asked)},
+        inputs={"checkpoint": str(run.commit.step), "plan": run.commit.plan_hash, "asked": repr(asked)},
         run_id=uuid.uuid4().hex,
         config=run.config,
         table=run.table,

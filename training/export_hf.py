@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from schemas.errors import UsageError
 from training.commit import TOKENIZER, read_commit
 from training.config import ModelConfig, TrainingConfig
 from training.hf_layout import layout_config, stored_names, to_layout
+from training.objectives.special_tokens import names_in_padding
 
 
 def export(checkpoint: Path, out: Path) -> Path:
@@ -43,7 +45,8 @@ def export(checkpoint: Path, out: Path) -> Path:
     )
     _write_json(out / "config.json", values)
     _write_json(out / "generation_config.json", {"bos_token_id": commit.end_of_document_id, "eos_token_id": commit.end_of_document_id, "do_sample": True})
-    write_tokenizer(checkpoint / TOKENIZER, out, end_of_document_id=commit.end_of_document_id, sequence_length=length)
+    added = names_in_padding(config.objective, (checkpoint / TOKENIZER).read_text(encoding="utf-8"))
+    write_tokenizer(checkpoint / TOKENIZER, out, end_of_document_id=commit.end_of_document_id, sequence_length=length, added=added)
     return out
 
 
@@ -61,9 +64,17 @@ def load_whole(checkpoint: Path, config: ModelConfig) -> dict[str, torch.Tensor]
     return wanted
 
 
-def write_tokenizer(definition: Path, out: Path, *, end_of_document_id: int, sequence_length: int) -> None:
-    """The tokenizer, of any kind, as `AutoTokenizer` loads it from the folder `out`: its JSON holds all that it does."""
-    shutil.copyfile(definition, out / "tokenizer.json")
+def write_tokenizer(definition: Path, out: Path, *, end_of_document_id: int, sequence_length: int, added: Sequence[str] = ()) -> None:
+    """The tokenizer, of any kind, as `AutoTokenizer` loads it from the folder `out`: its JSON holds all that it does.
+
+    Special tokens `added` get the ids after its own.
+    """
+    if added:
+        tokenizer = Tokenizer.from_file(str(definition))
+        tokenizer.add_special_tokens(list(added))
+        tokenizer.save(str(out / "tokenizer.json"))
+    else:
+        shutil.copyfile(definition, out / "tokenizer.json")
     end = Tokenizer.from_file(str(out / "tokenizer.json")).id_to_token(end_of_document_id)
     special = {"bos_token": end, "eos_token": end}
     _write_json(out / "special_tokens_map.json", special)

@@ -20,7 +20,7 @@ def special_ids(config: ObjectiveConfig, definition: str, *, vocabulary_size: in
 
     `definition` is the tokenizer as JSON. Only its special tokens count: no page can produce their ids.
     """
-    own = {token["content"]: int(token["id"]) for token in json.loads(definition).get("added_tokens", ()) if token["special"]}
+    own = _special_tokens(definition)
     spare = iter(range(vocabulary_size, padded_vocabulary))
     found, missing = [], []
     for names in NAMES[config.kind]:
@@ -38,3 +38,13 @@ def special_ids(config: ObjectiveConfig, definition: str, *, vocabulary_size: in
             f"set train_tokenizer.special_tokens to {wanted} and tokenise again, or raise model.vocabulary_multiple"
         )
     return tuple(found)
+
+
+def names_in_padding(config: ObjectiveConfig, definition: str) -> tuple[str, ...]:
+    """What the objective needs and the tokenizer lacks, in the order of the ids that it gets from the first one after the vocabulary on."""
+    own = _special_tokens(definition)
+    return tuple(names[0] for names in NAMES[config.kind] if not any(name in own for name in names))
+
+
+def _special_tokens(definition: str) -> dict[str, int]:
+    return {token["content"]: int(token["id"]) for token in json.loads(definition).get("added_tokens", ()) if token["special"]}
