@@ -94,7 +94,6 @@ def _train(job: Job, mesh: parallel.Mesh, device: torch.device, stop: StopReques
         run = Run(job, trainer, _reader(job, mesh), evaluator, saver, guard, watch, heartbeat, clock, stop)
         first = job.first_step
         while isinstance(ended := _steps(run, first), Path):
-            saver.settle()
             heartbeat.beat(step_of(ended), "load")
             first = guard.roll_back(ended, trainer.state)
             watch.rewind(first)
@@ -127,6 +126,9 @@ def _steps(run: Run, first: int) -> bool | Path:
             run.watch.report(step, batch, result, rate, tokens, verdict, statistics)
             if slowest := run.clock.compare(step, job.out):
                 run.watch.show(step, {"slowest_rank": slowest.rank, "slowest_over_median": slowest.ratio})
+            if verdict.action == "roll_back":
+                # A checkpoint that is still being written may be the one to go back to.
+                run.saver.settle()
             if verdict.kind and (target := guard.handle(verdict, step - 1, batch, result)):
                 return target
             run.saver.advance(result.votes)
@@ -188,6 +190,4 @@ def _require_agreement(job: Job) -> None:
     skips = recorded_skips(job.out, job.resume[1].state if job.resume else {})
     dist.all_gather_object(facts, (job.plan.hash(), job.first_step, skips))
     if len(set(facts)) > 1:
-        raise RuntimeError(
-            f"ranks disagree on the plan, the checkpoint to go on from, or what is left out: {sorted(set(facts))}; pin data.tokens_version"
-        )
+        raise RuntimeError(f"ranks disagree on the plan, the checkpoint to go on from, or what is left out: {sorted(set(facts))}; pin data.tokens_version")
