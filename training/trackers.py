@@ -114,19 +114,29 @@ def require_trackers(config: WatchConfig) -> None:
 
 
 def open_trackers(config: WatchConfig, out: Path, step: int, settings: dict[str, Any]) -> Trackers:
-    """The trackers that the configuration asks for, for a run that has `step` steps behind it."""
-    trackers: list[Tracker] = []
+    """The trackers that the configuration asks for, for a run that has `step` steps behind it; one that cannot be opened is left out."""
+    wanted: dict[str, Callable[[], Tracker]] = {}
     if config.tensorboard:
-        trackers.append(EventFile(out / "tensorboard", step))
-    if config.wandb_project is not None:
-        trackers.append(WandbTracker(config.wandb_project, out, settings))
-    if config.mlflow_experiment is not None:
-        trackers.append(MlflowTracker(config.mlflow_experiment, out, settings))
-    if config.prometheus_port is not None:
-        endpoint = Endpoint(config.prometheus_host, config.prometheus_port, {"run": out.name})
-        log.info("answers Prometheus", address=endpoint.address)
-        trackers.append(endpoint)
+        wanted["tensorboard"] = lambda: EventFile(out / "tensorboard", step)
+    if (project := config.wandb_project) is not None:
+        wanted["wandb"] = lambda: WandbTracker(project, out, settings)
+    if (experiment := config.mlflow_experiment) is not None:
+        wanted["mlflow"] = lambda: MlflowTracker(experiment, out, settings)
+    if (port := config.prometheus_port) is not None:
+        wanted["prometheus"] = lambda: _endpoint(config.prometheus_host, port, out)
+    trackers = []
+    for name, build in wanted.items():
+        try:
+            trackers.append(build())
+        except Exception as error:
+            log.warning("a tracker cannot be opened and is left out", tracker=name, reason=str(error))
     return Trackers(trackers)
+
+
+def _endpoint(host: str, port: int, out: Path) -> Endpoint:
+    endpoint = Endpoint(host, port, {"run": out.name})
+    log.info("answers Prometheus", address=endpoint.address)
+    return endpoint
 
 
 def _run_id(out: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import struct
 import urllib.error
 import urllib.request
@@ -113,13 +114,23 @@ def test_a_tracker_that_fails_is_left_out_and_ends_nothing(tmp_path: Path) -> No
     assert next(tmp_path.iterdir()).read_bytes().count(b"loss") == 2
 
 
-def test_a_tracker_that_is_not_installed_is_refused_by_its_key() -> None:
-    pytest.importorskip("training.trackers")
+def test_a_port_that_is_taken_is_no_reason_not_to_train(tmp_path: Path) -> None:
+    endpoint = Endpoint("127.0.0.1", 0, {})
     try:
-        import wandb  # noqa: F401
-    except ImportError:
+        port = int(endpoint.address.split(":")[2].split("/")[0])
+        trackers = open_trackers(WatchConfig(prometheus_port=port), tmp_path, 0, {})
+        trackers.write(1, {"loss": 1.0})
+        trackers.close()
+    finally:
+        endpoint.close()
+    assert b"loss" in next((tmp_path / "tensorboard").iterdir()).read_bytes()
+
+
+def test_a_tracker_that_is_not_installed_is_refused_by_its_key() -> None:
+    if importlib.util.find_spec("wandb") is None:
         with pytest.raises(UsageError, match=r"watch.wandb_project: wandb is not installed; pip install headwater\[wandb\]"):
             require_trackers(WatchConfig(wandb_project="runs"))
+    require_trackers(WatchConfig())
 
 
 def test_weights_and_biases_keeps_an_offline_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
