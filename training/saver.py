@@ -6,6 +6,7 @@ know at the same step that a save is done, or that it failed. A save that fails 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import time
@@ -40,7 +41,7 @@ ASSUMED_HELD_SECONDS = 1.0
 
 @dataclass
 class _Save:
-    """The save in flight. `written` is this rank's thread; the first rank then goes on to commit."""
+    """The save in flight. `thread` writes this rank's shards; once `committing`, it is the first rank's, and commits."""
 
     commit: Commit
     folder: Path
@@ -217,7 +218,8 @@ class Saver:
             "best_interval_seconds": round(self._interval, 1),
         }
         log.info("checkpoint committed", **line)
-        with (self._out / SAVES).open("a", encoding="utf-8") as file:
+        # The disk may be full now; the log has the line.
+        with contextlib.suppress(OSError), (self._out / SAVES).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
     def _give_up(self, commit: Commit, folder: Path, reason: str | None) -> None:
