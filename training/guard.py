@@ -20,7 +20,7 @@ from training.incidents import Incident, IncidentRecorder, RowLosses
 from training.parallel import Mesh, own_stretches
 from training.prepare import Job
 from training.skips import FILE, Skips, add_range, batch_of_step, recorded_skips
-from training.spikes import SpikeState, Verdict, after_rollback, judge, range_to_skip, rate_scale
+from training.spikes import SpikeState, Verdict, after_rollback, first_alike, judge, range_to_skip, rate_scale
 from training.step import StepResult
 
 log = structlog.get_logger()
@@ -43,7 +43,7 @@ class SpikeGuard:
 
     def judge(self, step: int, batch: Batch, result: StepResult) -> Verdict:
         """The verdict on `step`, from 0."""
-        stage = self._job.plan.stage_index(batch.index)
+        stage = first_alike(self._job.plan, batch.index)
         verdict, self._state = judge(self._state, self._config, step=step, batch=batch.index, stage=stage, loss=result.loss, norm=result.gradient_norm)
         if not verdict.kind:
             self._learn(result)

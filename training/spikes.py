@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any, Literal
 
+from training.plan import Plan, PlanStage
 from training.settings.watching import SpikeConfig
 
 NORMAL_CONSISTENCY = 1.4826
@@ -35,7 +36,7 @@ class SpikeState:
     """What is remembered from step to step, and saved with every checkpoint. All is of the run's past, none of its settings."""
 
     stage: int = 0
-    """The stage of the data plan in which the windows were filled; a new mixture is a new level, and they start empty."""
+    """The stage of the data plan in which the windows were filled (`first_alike`); a new mixture is a new level, and they start empty."""
     losses: tuple[float, ...] = ()
     norms: tuple[float, ...] = ()
     spikes: tuple[tuple[int, int], ...] = ()
@@ -108,6 +109,18 @@ def range_to_skip(state: SpikeState, config: SpikeConfig, first_allowed: int) ->
 def rate_scale(state: SpikeState, config: SpikeConfig, step: int) -> float:
     """What the learning rate of `step` is multiplied with."""
     return config.rate_factor if step < state.lowered_until else 1.0
+
+
+def first_alike(plan: Plan, batch: int) -> int:
+    """The first of the stages up to that of `batch` that differ in the size of the batch alone: one level of the loss is theirs."""
+    index = plan.stage_index(batch)
+    while index > 0 and _mixture(plan.stages[index - 1]) == _mixture(plan.stages[index]):
+        index -= 1
+    return index
+
+
+def _mixture(stage: PlanStage) -> PlanStage:
+    return replace(stage, first_batch=0, batch_sequences=1, micro_sequences=1)
 
 
 def _kind(levels: tuple[Level | None, Level | None], config: SpikeConfig, loss: float, norm: float) -> Literal["", "loss", "gradient_norm", "not_finite"]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from training.plan import Plan, PlanStage
 from training.settings.watching import SpikeConfig
-from training.spikes import SpikeState, Verdict, after_rollback, judge, level_of, range_to_skip, rate_scale
+from training.spikes import SpikeState, Verdict, after_rollback, first_alike, judge, level_of, range_to_skip, rate_scale
 
 SMALL = SpikeConfig(window=16, least_steps=8, patience=3, patience_steps=10)
 
@@ -117,3 +119,11 @@ def test_the_rate_is_lowered_for_a_while_after_a_rollback() -> None:
     state = after_rollback(SpikeState(), SpikeState(), config, 20)
     assert [rate_scale(state, config, step) for step in (20, 23, 24)] == [0.5, 0.5, 1.0]
     assert state.rollbacks == 1
+
+
+def test_a_batch_that_grows_is_no_new_level_but_another_mixture_is() -> None:
+    first = PlanStage(0, 1, (), 8, 4, 1, "chop", False, 256)
+    grown = [replace(first, first_batch=10 * step, batch_sequences=4 + 4 * step) for step in range(3)]
+    longer = replace(grown[-1], first_batch=30, sequence_length=16)
+    plan = Plan((), (*grown, longer, replace(longer, first_batch=40, batch_sequences=2)), 64, 0)
+    assert [first_alike(plan, batch) for batch in (0, 15, 29, 30, 45)] == [0, 0, 0, 3, 3]
