@@ -4,13 +4,15 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
 
+from schemas.errors import UsageError
 from schemas.exit_codes import DONE
 from training.commit import read_commit
-from training.config import ParallelConfig, TrainingConfig
+from training.config import ModelConfig, OptimizerConfig, ParallelConfig, TrainingConfig, load_recipe
 from training.device import prepare_device, set_threads
 from training.launch import Placement, StopRequest
 from training.prepare import prepare
@@ -28,6 +30,12 @@ def main(folder: Path, rank: int) -> None:
         if "logits_of" in spec:
             write_logits(Path(spec["logits_of"]), spec["tokens"], Path(spec["out"]), device)
             continue
+        if "facts_of" in spec:
+            write_facts(spec["facts_of"], Path(spec["out"]), device)
+            continue
+        if "import" in spec:
+            import_model(spec, device)
+            continue
         if "evaluate" in spec:
             from training.asked import Asked, open_checkpoint
             from training.evaluate import evaluate
@@ -44,7 +52,8 @@ def main(folder: Path, rank: int) -> None:
         meeting = folder / f"job-{number}"
         meeting.mkdir(exist_ok=True)
         wait_for_all(meeting, rank, spec["ranks"])
-        job = prepare(TrainingConfig.model_validate(spec["config"]), spec["lake"], out, spec["ranks"])
+        config = load_recipe(spec["recipe"], tuple(spec["settings"])) if "recipe" in spec else TrainingConfig.model_validate(spec["config"])
+        job = prepare(config, spec["lake"], out, spec["ranks"])
         code = run_rank(job, Placement(rank, spec["ranks"], rank, spec["ranks"], meeting), device, stop)
         if code != DONE:
             sys.exit(code)
@@ -67,6 +76,61 @@ def write_logits(checkpoint: Path, tokens: list[list[int]], out: Path, device: t
     inputs = torch.tensor(tokens)
     with torch.no_grad():
         torch.save(model(inputs, torch.arange(inputs.shape[1]).expand_as(inputs), None), out)
+    parallel.leave()
+
+
+def import_model(spec: dict[str, Any], device: torch.device) -> None:
+    """A folder as a run; where that is refused, the message goes to the file `refused`."""
+    from training.import_hf import import_hf
+
+    try:
+        import_hf(Path(spec["import"]), load_recipe("tiny_cpu", tuple(spec["settings"])), spec["lake"], Path(spec["out"]), device)
+    except UsageError as error:
+        if "refused" not in spec:
+            raise
+        Path(spec["refused"]).write_text(str(error))
+
+
+def write_facts(configs: dict[str, dict[str, object]], out: Path, device: torch.device) -> None:
+    """Of each model: its weights, those that do not decay, and how far logits of packed documents are from those of each alone and of all joined."""
+    import numpy as np
+
+    from training import parallel
+    from training.attention import document_borders
+    from training.model import build_model, has_engine
+    from training.optimizer import build_optimizer, wrap_data_parallel
+
+    mesh = parallel.stand_alone(device, seed=0)
+    facts: dict[str, Any] = {}
+    for name, values in configs.items():
+        config = ModelConfig.model_validate(values)
+        model, transformer = build_model(config, ParallelConfig(), mesh, device, vocabulary_size=300, sequence_length=32, dtype=torch.float32, seed=0)
+        documents = np.array([[0] * 5 + [1] * 12 + [2] * 15, [0] * 20 + [1] * 12], np.int32)
+        tokens = torch.arange(64).view(2, 32) * 37 % 300
+        positions = torch.arange(32).expand(2, 32)
+        with torch.no_grad():
+            packed = model(tokens, positions, torch.from_numpy(document_borders(documents)))
+            joined = model(tokens, positions, None)
+            alone = [
+                torch.cat([model(part[None], torch.arange(len(part))[None], None)[0] for part in row.split(lengths)])
+                for row, lengths in zip(tokens, ([5, 12, 15], [20, 12]), strict=True)
+            ]
+        facts[name] = {
+            "weights": sum(weight.numel() for weight in model.parameters()),
+            "apart": float((packed - torch.stack(alone)).abs().max()),
+            "joined": float((packed - joined).abs().max()),
+        }
+        for decay_embeddings in (False, True):
+            replica = wrap_data_parallel(model, transformer)
+            groups = build_optimizer(OptimizerConfig(decay_embeddings=decay_embeddings), replica, device, torch.float32).param_groups
+            still = [weight.numel() for group in groups if group["wd_mult"] == 0 for weight in group["params"]]
+            facts[name]["without decay" if not decay_embeddings else "norms"] = sum(still)
+    for values in ({"kernels": "transformer_engine"}, {"fp8": True}):
+        try:
+            has_engine(ModelConfig.model_validate(values), device)
+        except UsageError as error:
+            facts[next(iter(values))] = str(error)
+    out.write_text(json.dumps(facts))
     parallel.leave()
 
 
