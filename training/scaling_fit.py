@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import huber
+from threadpoolctl import threadpool_limits
 
 from schemas.errors import UsageError
 from training.scaling_laws import Law
@@ -59,12 +60,11 @@ def fit(points: Sequence[Point], *, bootstrap: int = 1000, seed: int = 0, starts
     data = np.log([[point.parameters, point.tokens, point.loss] for point in points])
     if len(points) < FEWEST_POINTS or any(len(np.unique(column)) < 2 for column in data.T[:2]):
         raise UsageError(f"{len(points)} run(s) do not make a scaling law: it takes {FEWEST_POINTS} or more, of different sizes and different tokens")
-    best = _descend_from_grid(data, starts)
     draw = np.random.default_rng(seed)
-    samples = []
-    for _ in range(bootstrap):
-        chosen = draw.integers(0, len(data), len(data))
-        samples.append(_law(_descend(data[chosen], best)[1]))
+    # Threads that wait for each other over matrices of five rows make it twenty times slower.
+    with threadpool_limits(1):
+        best = _descend_from_grid(data, starts)
+        samples = [_law(_descend(data[draw.integers(0, len(data), len(data))], best)[1]) for _ in range(bootstrap)]
     law = _law(best)
     residuals = data[:, 2] - np.log([law.loss(point.parameters, point.tokens) for point in points])
     return Fit(law, tuple(samples), tuple(float(residual) for residual in residuals))
@@ -95,7 +95,7 @@ def _objective(x: np.ndarray, size: np.ndarray, tokens: np.ndarray, loss: np.nda
     total = weights.sum(axis=0)
     residual = (top + np.log(total) - loss) / HUBER_DELTA
     slope = np.clip(residual, -1, 1) / HUBER_DELTA * weights / total
-    gradient = np.array([slope[0].sum(), slope[1].sum(), slope[2].sum(), -(slope[0] @ size), -(slope[1] @ tokens)])
+    gradient = np.array([slope[0].sum(), slope[1].sum(), slope[2].sum(), -(slope[0] * size).sum(), -(slope[1] * tokens).sum()])
     return float(huber(1.0, residual).sum()), gradient
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from schemas.errors import HeadwaterError, UsageError
 from schemas.exit_codes import DONE
 from training.accounting import matmul_parameters
 from training.config import TrainingConfig, require_fit
+from training.launch import start_ranks
 from training.settings.model import ModelConfig
 
 REFERENCE_PARAMETERS = 108e6
@@ -30,6 +29,8 @@ TOKENS_PER_WEIGHT = 20.0
 """One period of training (Hoffmann et al., arXiv 2203.15556, table 3)."""
 
 FFN_MULTIPLE = 8
+
+SUMMARY = "summary.json"
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,10 @@ def smaller_model(model: ModelConfig, share: float) -> ModelConfig:
     return ModelConfig.model_validate({**model.model_dump(), **sizes})
 
 
-def rung(base: TrainingConfig, share: float, periods: float, *, ranks: int, vocabulary_size: int) -> Rung:
+def rung(base: TrainingConfig, share: float, periods: float, *, ranks: int, vocabulary_size: int, rate_factor: float = 1.0) -> Rung:
     """The run of a model at `share` of the recipe's width for `periods` of 20 tokens a weight; each rank has whole models.
 
-    Its learning rate stays at the top and falls over the last tenth, so that runs of all lengths are finished ones.
+    Its learning rate stays at the top, which is `rate_factor` times the law's, and falls over the last tenth, so that runs of all lengths are finished.
     """
     model = smaller_model(base.model, share)
     parameters = model.active_parameters(vocabulary_size)
@@ -96,7 +97,7 @@ def rung(base: TrainingConfig, share: float, periods: float, *, ranks: int, voca
         "schedule": {"kind": "wsd", "warmup_steps": min(steps // 2, max(1, round(settings.warmup_tokens / batch))), "final_ratio": 0.0},
         "steps": steps,
     }
-    values["optimizer"] |= {"learning_rate": settings.learning_rate, "beta2": settings.beta2}
+    values["optimizer"] |= {"learning_rate": rate_factor * settings.learning_rate, "beta2": settings.beta2}
     values["checkpoint"] |= {"every": steps}
     values["evaluation"] |= {"every": steps if base.data.held_out_tokens else 0}
     values["sample"] |= {"lines": 0}
@@ -105,31 +106,36 @@ def rung(base: TrainingConfig, share: float, periods: float, *, ranks: int, voca
     return Rung(f"width-{model.hidden}-periods-{periods:g}", config, parameters, periods)
 
 
-def ladder(base: TrainingConfig, shares: Sequence[float], periods: Sequence[float], *, ranks: int, vocabulary_size: int) -> list[Rung]:
+def ladder(base: TrainingConfig, shares: Sequence[float], periods: Sequence[float], *, ranks: int, vocabulary_size: int, rate_factor: float) -> list[Rung]:
     """All rungs; `UsageError` where two shares come to the same model."""
-    rungs = [rung(base, share, period, ranks=ranks, vocabulary_size=vocabulary_size) for share in shares for period in periods]
+    rungs = [rung(base, share, period, ranks=ranks, vocabulary_size=vocabulary_size, rate_factor=rate_factor) for share in shares for period in periods]
     if len({one.name for one in rungs}) < len(rungs):
         raise UsageError(f"--share: two of {', '.join(f'{share:g}' for share in shares)} come to the same model of {base.model.heads} heads; spread them")
     return rungs
 
 
 def train_rung(one: Rung, lake: str, out: Path, ranks: int) -> Path:
-    """Train a rung as `pretrain run` does, or go on with it, or leave it where it is finished; returns the folder of its run."""
+    """Train a rung, or go on with it, or leave it where it is finished; returns the folder of its run.
+
+    `UsageError` where the folder has a run of another recipe.
+    """
     folder = out / one.name
     folder.mkdir(parents=True, exist_ok=True)
-    recipe = folder / "recipe.yaml"
-    recipe.write_text(yaml.safe_dump(one.config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
-    command = [sys.executable, "-m", "training.run", str(recipe), "--lake", lake, "--out", str(folder), "--ranks", str(ranks)]
-    with (folder / "output.txt").open("ab") as output:
-        code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
-    if code != DONE:
-        raise RungFailed(f"{one.name} ended with code {code}; its output is in {folder / 'output.txt'}", code)
+    recipe, text = folder / "recipe.yaml", yaml.safe_dump(one.config.model_dump(mode="json"), sort_keys=False)
+    if recipe.is_file() and recipe.read_text(encoding="utf-8") != text:
+        raise UsageError(f"{folder}: has a run of another recipe; choose another --out, or the former options")
+    recipe.write_text(text, encoding="utf-8")
+    # The summary is the last thing that a run writes.
+    if not (folder / SUMMARY).is_file():
+        code = start_ranks([str(recipe), "--lake", lake, "--out", str(folder)], ranks)
+        if code != DONE:
+            raise RungStopped(one.name, code)
     return folder
 
 
-class RungFailed(HeadwaterError):
+class RungStopped(HeadwaterError):
     """A run of the ladder did not come to its end; the exit code is the run's."""
 
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
+    def __init__(self, name: str, code: int) -> None:
+        super().__init__(f"{name} ended with exit code {code}; the same command goes on with it")
         self.exit_code = code
