@@ -75,7 +75,8 @@ def _allowed(places: torch.Tensor, length: int, sequences: int, borders: torch.T
     keys = torch.arange(length, device=places.device)
     allowed = (keys <= places[:, None])[None, None] if causal else None
     if borders is not None:
-        documents = torch.searchsorted(borders, torch.arange(sequences * length, device=places.device), right=True).view(sequences, length)
+        tokens = torch.arange(sequences * length, dtype=borders.dtype, device=places.device)
+        documents = torch.searchsorted(borders, tokens, right=True).view(sequences, length)
         same = (documents[:, places, None] == documents[:, None, :])[:, None]
         allowed = same if allowed is None else allowed & same
     return allowed
