@@ -35,7 +35,7 @@ def write_recipe(folder: Path, steps: int) -> Path:
         "model": {"layers": 2, "hidden": 32, "heads": 2, "query_groups": 2, "ffn": 64, "tied": True},
         "batch": {"tokens": 1024, "micro_sequences": 2},
         "optimizer": {"learning_rate": 0.01},
-        "schedule": {"warmup_steps": 5, "decay_steps": 60},
+        "schedule": {"warmup_steps": 5, "end_step": 60},
         "checkpoint": {"every": 10},
         "sample": {"lines": 1, "tokens": 4},
         "steps": steps,
