@@ -67,6 +67,7 @@ def test_an_unknown_recipe_lists_the_bundled_ones(tmp_path: Path) -> None:
         (("batch.tokens=1000",), "batch.tokens: 1000 is no multiple of data.sequence_length 128"),
         (("model.heads=5",), "model.heads: 5 does not divide model.hidden 64"),
         (("model.query_groups=3",), "model.query_groups: 3 does not divide model.heads 4"),
+        (("evaluation.every=10",), "evaluation.every: needs data.held_out_tokens"),
     ],
 )
 def test_sizes_that_do_not_fit_name_the_key(settings: tuple[str, ...], message: str) -> None:
