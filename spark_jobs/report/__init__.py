@@ -22,6 +22,7 @@ from spark_jobs.report.signal_histograms import gather_histograms
 from spark_jobs.report.tables import open_tables
 from spark_jobs.report.tokens import gather_tokens
 from spark_jobs.report.training_curve import read_curve
+from spark_jobs.report.training_results import read_results
 
 
 def write_report(spark: SparkSession, lake: str, out: Path, *, crawl: str | None, training: Path | None) -> None:
@@ -31,6 +32,7 @@ def write_report(spark: SparkSession, lake: str, out: Path, *, crawl: str | None
     table at all, no such crawl, or the training folder no metrics.
     """
     curve = read_curve(training) if training is not None else None
+    results = read_results(training) if training is not None else None
     tables = open_tables(spark, lake, crawl)
     selecting = selecting_policy(tables)
     policy = selecting.policy
@@ -51,6 +53,7 @@ def write_report(spark: SparkSession, lake: str, out: Path, *, crawl: str | None
         tokens=gather_tokens(tables),
         models=gather_models(tables),
         curve=curve,
+        results=results,
         runs=runs,
     )
     out.parent.mkdir(parents=True, exist_ok=True)

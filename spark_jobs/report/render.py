@@ -22,6 +22,7 @@ from spark_jobs.report.samples import Samples, allowed
 from spark_jobs.report.signal_histograms import Histogram
 from spark_jobs.report.tokens import Tokens
 from spark_jobs.report.training_curve import Curve
+from spark_jobs.report.training_results import Results
 
 # Control characters are not allowed in HTML, and those that turn the direction of text could disguise what stands around them.
 _UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
@@ -41,6 +42,7 @@ def render(
     tokens: Tokens,
     models: Models,
     curve: Curve | None,
+    results: Results | None,
     runs: list[StageRun],
 ) -> str:
     """The whole page as HTML."""
@@ -70,6 +72,7 @@ def render(
         tokens=tokens,
         models=models,
         curve=curve,
+        results=results,
         runs=runs,
         written_at=datetime.now(UTC),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from itertools import batched
 from pathlib import Path
@@ -42,7 +43,8 @@ def read_curve(training: Path) -> Curve | None:
             try:
                 metrics = json.loads(line)
                 # A step that was repeated after a restart counts as it went the last time.
-                by_step[int(metrics["step"])] = {**metrics, "loss": float(metrics["loss"])}
+                # A loss that was not finite is null.
+                by_step[int(metrics["step"])] = {**metrics, "loss": math.nan if metrics["loss"] is None else float(metrics["loss"])}
             except (ValueError, KeyError, TypeError):
                 raise UsageError(f"{path}, line {number}: not a JSON object with step and loss") from None
     if not by_step:
@@ -61,6 +63,6 @@ def read_curve(training: Path) -> Curve | None:
 
 
 def _points(ordered: list[dict[str, float]], key: str) -> Points:
-    found = [(float(m["step"]), float(m[key])) for m in ordered if isinstance(m.get(key), int | float)]
+    found = [(float(m["step"]), float(m[key])) for m in ordered if isinstance(m.get(key), int | float) and math.isfinite(m[key])]
     width = -(-len(found) // POINTS_SHOWN) or 1
     return tuple((fmean(step for step, _ in group), fmean(value for _, value in group)) for group in batched(found, width))

@@ -39,6 +39,11 @@ def report_file(spark, small_lake, tmp_path_factory):
     repeated = {**steps[1], "loss": 5.5}
     metrics = "".join(json.dumps(step) + "\n" for step in [*steps[:2], repeated, *steps[2:]]) + '{"step": 5, "lo'
     (folder / "metrics.jsonl").write_text(metrics, encoding="utf-8")
+    held_out = [{"step": s, "source": "web", "objective": "causal", "loss": 8.25 - s, "bits_per_byte": 3.0 - s / 2, "tokens": 4096} for s in (2, 4)]
+    (folder / "evaluation.jsonl").write_text("".join(json.dumps(one) + "\n" for one in held_out), encoding="utf-8")
+    (folder / "evaluation").mkdir()
+    task = {"task": "rivers", "measure": "acc", "value": 0.75, "error": None, "items": 1200}
+    (folder / "evaluation" / "step-00000004.json").write_text(json.dumps({"tasks": [task]}), encoding="utf-8")
     write_report(spark, small_lake, folder / "report.html", crawl=None, training=folder)
     return folder / "report.html"
 
@@ -176,6 +181,11 @@ def test_a_loss_curve_forgets_what_a_restart_repeated_and_a_kill_cut_short(page)
     curve = page.get_element_by_id("training").xpath(".//*[local-name()='polyline']/@points")
     assert len(curve) == 4
     assert len(curve[0].split()) == 4
+
+
+def test_held_out_losses_and_tasks_are_shown(page):
+    assert table_rows(page, "held-out") == [["web", "causal", "6.2500", "4.2500", "1.0000", "4,096"]]
+    assert table_rows(page, "tasks") == [["rivers", "acc", "0.7500", "1,200"]]
 
 
 def test_the_newest_run_of_each_stage_is_listed(page):
