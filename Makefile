@@ -52,6 +52,7 @@ bench: .venv/.done  ## documents/s of each stage, tokens/s of reader and trainer
 	$(BIN)/python bench/pii.py
 	$(BIN)/python bench/what_if.py
 	$(BIN)/python bench/trainer.py
+	$(BIN)/python bench/readers.py
 
 clean:  ## remove what the demo and the tests made
 	rm -rf build

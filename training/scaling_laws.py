@@ -92,5 +92,6 @@ def over_training(law: Law, optimum: Allocation, shares: Sequence[float] = SMALL
         tokens = tokens_for_loss(law, parameters, optimum.loss)
         if tokens is not None:
             there = allocation(law, parameters, tokens)
-            curve.append((there, there.flops / optimum.flops - 1))
+            # No size is cheaper than the optimum; rounding may say so.
+            curve.append((there, max(0.0, there.flops / optimum.flops - 1)))
     return curve
