@@ -1,5 +1,6 @@
 """A rank that runs several training jobs one after the other: `run_jobs.py FOLDER RANK`. A start-up costs seconds, and a test has many layouts."""
 
+import contextlib
 import json
 import shutil
 import sys
@@ -9,8 +10,9 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from schemas.errors import UsageError
+from schemas.errors import HeadwaterError, UsageError
 from schemas.exit_codes import DONE
+from training import cli
 from training.commit import read_commit
 from training.config import ModelConfig, OptimizerConfig, ParallelConfig, TrainingConfig, load_recipe
 from training.device import prepare_device, set_threads
@@ -21,6 +23,7 @@ from training.prepare import prepare
 def main(folder: Path, rank: int) -> None:
     device = prepare_device(0)
     set_threads(4)
+    from training import parallel
     from training.loop import run_rank
 
     stop = StopRequest()
@@ -43,6 +46,9 @@ def main(folder: Path, rank: int) -> None:
             checkpoint, asked = Path(spec["evaluate"]), Asked(tasks=("rivers",), tasks_folder=Path(spec["tasks_folder"]), memorised=8)
             evaluate(open_checkpoint(checkpoint, spec["lake"], asked), checkpoint, spec["lake"], asked, device)
             continue
+        if "command" in spec:
+            run_command(spec["command"], Path(spec["out"]))
+            continue
         out = Path(spec["out"])
         if rank == 0 and "continues" in spec:
             # As if the first run had been stopped after this checkpoint.
@@ -54,7 +60,14 @@ def main(folder: Path, rank: int) -> None:
         wait_for_all(meeting, rank, spec["ranks"])
         config = load_recipe(spec["recipe"], tuple(spec["settings"])) if "recipe" in spec else TrainingConfig.model_validate(spec["config"])
         job = prepare(config, spec["lake"], out, spec["ranks"])
-        code = run_rank(job, Placement(rank, spec["ranks"], rank, spec["ranks"], meeting), device, stop)
+        try:
+            code = run_rank(job, Placement(rank, spec["ranks"], rank, spec["ranks"], meeting), device, stop)
+        except HeadwaterError as error:
+            if error.exit_code != spec.get("exit_code"):
+                raise
+            (out / f"error-{rank}.txt").write_text(str(error))
+            parallel.leave()
+            continue
         if code != DONE:
             sys.exit(code)
 
@@ -132,6 +145,12 @@ def write_facts(configs: dict[str, dict[str, object]], out: Path, device: torch.
             facts[next(iter(values))] = str(error)
     out.write_text(json.dumps(facts))
     parallel.leave()
+
+
+def run_command(arguments: list[str], out: Path) -> None:
+    """A verb of `pretrain`; what it prints goes to a file."""
+    with out.open("w") as file, contextlib.redirect_stdout(file), contextlib.suppress(SystemExit):
+        cli.main(arguments)
 
 
 def wait_for_all(meeting: Path, rank: int, ranks: int) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,8 +29,6 @@ from training.token_bytes import bytes_of_tokens
 
 pytestmark = pytest.mark.distributed
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-ENVIRONMENT = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
 STEPS = 150
 BAD_BATCHES = (60, 64)
 """Batches [first, end) that are made of random tokens."""
@@ -89,7 +84,7 @@ def runs(
         "bad": new_lake(folder / "bad", with_planted_documents(rows, tokenizer.get_vocab_size()), tokenizer, rows_per_group=40),
         "mixed": new_lake(folder / "mixed", mixed, tokenizer),
     }
-    outs = {name: folder / "runs" / name for name in ("clean", "guarded", "forewarned", "resumed", *LAYOUTS)}
+    outs = {name: folder / "runs" / name for name in ("clean", "guarded", "forewarned", "resumed", "stopped", *LAYOUTS)}
     outs["forewarned"].mkdir(parents=True)
     (outs["forewarned"] / FILE).write_text(json.dumps({"spikes": SpikeState().to_json(), "skips": [[60, 65]]}))
     jobs = [
@@ -98,11 +93,19 @@ def runs(
         job(lakes["bad"], outs["forewarned"], spikes=GUARD, steps=80, schedule={**SCHEDULE, "end_step": STEPS}),
         {**job(lakes["bad"], outs["resumed"], ranks=1, spikes=GUARD), "continues": str(outs["guarded"]), "checkpoint": "step-00000140"},
     ]
+    stopping = {**GUARD, "max_rollbacks": 0}
+    jobs.append({**job(lakes["bad"], outs["stopped"], spikes=stopping), "exit_code": DECISION_NEEDED})
+    printed = {name: folder / f"{name}.txt" for name in ("replay of the incident", "replay of a step")}
+    # Three steps at the plateau of the first steps have large gradients; then come the three spikes.
+    for path, asked in zip(printed.values(), (["--incident", "6"], ["--step", "130"]), strict=True):
+        jobs.append({"command": ["replay", str(outs["guarded"]), "--lake", str(lakes["bad"]), *asked], "ranks": 1, "out": str(path)})
     for name, (ranks, parallel) in LAYOUTS.items():
-        watch = {"statistics_every": 2, "tensorboard": True}
-        jobs.append(job(lakes["mixed"], outs[name], ranks, parallel=parallel, steps=4, watch=watch))
+        watch = {"statistics_every": 1, "tensorboard": True}
+        # AdamW's first update is little more than the signs of the gradient, which makes rounding large; only it has a state to share.
+        optimizer = {"kind": "adamw" if parallel.get("shard_optimizer") else "sgd", "learning_rate": 0.1}
+        jobs.append(job(lakes["mixed"], outs[name], ranks, parallel=parallel, steps=2, watch=watch, optimizer=optimizer))
     run_jobs(jobs, ranks=2)
-    return {**outs, **{f"{name} lake": path for name, path in lakes.items()}}
+    return {**outs, **printed, **{f"{name} lake": path for name, path in lakes.items()}}
 
 
 def with_planted_documents(rows: list[dict[str, Any]], vocabulary: int) -> list[dict[str, Any]]:
@@ -145,7 +148,8 @@ def test_after_a_rollback_a_run_is_one_that_never_saw_the_batches(runs: Runs) ->
 
 
 def test_an_incident_names_the_planted_documents_first(runs: Runs) -> None:
-    rows = [row for row in pa.table(DeltaTable(str(runs["bad lake"] / "incidents")).to_pyarrow_table()).to_pylist() if row["kind"] == "loss"]
+    rows = pa.table(DeltaTable(str(runs["bad lake"] / "incidents")).to_pyarrow_table()).to_pylist()
+    rows = [row for row in rows if row["run"] == str(runs["guarded"]) and row["kind"] == "loss"]
     assert set(rows[0]) == set(INCIDENTS.column_names)
     by_id = {row["incident_id"]: row for row in read_incidents(runs["guarded"])}
     for row in rows:
@@ -162,26 +166,15 @@ def test_a_checkpoint_knows_what_is_left_out(runs: Runs) -> None:
     assert [step.tokens for step in found] == [step.tokens for step in expected] == [BATCH_TOKENS * step for step in range(141, STEPS + 1)]
 
 
-@pytest.fixture(scope="module")
-def replays(runs: Runs) -> list[str]:
-    """What replays of the incident that led to the rollback and of an ordinary step say, in one process: its start costs seconds."""
-    number = rolled_back(runs["guarded"])
-    calls = [["replay", runs["guarded"], "--lake", runs["bad lake"], *asked] for asked in (("--incident", number), ("--step", 130))]
-    script = "import json, sys\nfrom training.cli import main\nfor call in json.loads(sys.argv[1]):\n    try: main(call)\n    except SystemExit: print('---')"
-    arguments = json.dumps([[str(argument) for argument in call] for call in calls])
-    done = subprocess.run([sys.executable, "-c", script, arguments], cwd=REPOSITORY, env=ENVIRONMENT, capture_output=True, text=True, timeout=200)
-    assert done.stdout.count("---") == 2, done.stderr
-    return done.stdout.split("---")
+def test_a_replay_finds_the_data_at_fault_where_they_are(runs: Runs) -> None:
+    planted, ordinary = (runs[name].read_text() for name in ("replay of the incident", "replay of a step"))
+    assert "verdict     data fault" in planted
+    assert "document bad" in planted
+    assert "verdict     state fault" in ordinary
+    assert "document" not in ordinary
 
 
-def test_a_replay_finds_the_data_at_fault_where_they_are(replays: list[str]) -> None:
-    assert "verdict     data fault" in replays[0]
-    assert "document bad" in replays[0]
-    assert "verdict     state fault" in replays[1]
-    assert "document" not in replays[1]
-
-
-def test_documents_are_suspects_only_once_a_replay_has_found_the_data_at_fault(runs: Runs, replays: list[str]) -> None:
+def test_documents_are_suspects_only_once_a_replay_has_found_the_data_at_fault(runs: Runs) -> None:
     out, lake = runs["guarded"], str(runs["bad lake"])
     with pytest.raises(UsageError, match="was not replayed"):
         quarantine(out, lake, 1, SpikeConfig(), force=False)
@@ -192,15 +185,11 @@ def test_documents_are_suspects_only_once_a_replay_has_found_the_data_at_fault(r
     assert {name[:3] for name in written} == {"bad"} and {row["verdict"] for row in rows} == {"data fault"}
 
 
-def test_a_run_that_may_not_roll_back_any_more_stops_and_asks(runs: Runs, tmp_path: Path) -> None:
-    config = job(runs["bad lake"], tmp_path, spikes={**GUARD, "max_rollbacks": 0})["config"]
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(json.dumps(config))
-    command = [sys.executable, "-m", "training.run", recipe, "--lake", runs["bad lake"], "--out", tmp_path / "out"]
-    done = subprocess.run(command, cwd=REPOSITORY, env=ENVIRONMENT, capture_output=True, text=True, timeout=200)
-    assert done.returncode == DECISION_NEEDED, done.stderr
-    assert done.stderr.rstrip("\n").splitlines()[-1].startswith("pretrain: rank 0: step 63: the loss still spikes after 0 rollback(s)")
-    assert read_incidents(tmp_path / "out")[-1]["action"] == "stop"
+def test_a_run_that_may_not_roll_back_any_more_stops_and_asks(runs: Runs) -> None:
+    messages = [(runs["stopped"] / f"error-{rank}.txt").read_text() for rank in (0, 1)]
+    assert messages[0] == messages[1]
+    assert messages[0].startswith("step 63: the loss still spikes after 0 rollback(s)")
+    assert read_incidents(runs["stopped"])[-1]["action"] == "stop"
 
 
 @pytest.mark.parametrize("layout", list(LAYOUTS)[1:])
@@ -208,18 +197,21 @@ def test_every_layout_measures_the_same_by_layer_and_by_source(runs: Runs, layou
     (expected, _), (found, _) = (statistics(runs[name]) for name in ("one rank", layout))
     assert list(found["layers"]) == list(expected["layers"]) == ["embedding", "layer 1", "layer 2", "final norm"]
     for name, layer in expected["layers"].items():
-        assert found["layers"][name] == pytest.approx(layer, rel=1e-5, abs=1e-9), name
-    for one, other in zip(read_metrics(runs["one rank"]), read_metrics(runs[layout]), strict=True):
-        assert {name: source.tokens for name, source in other.sources.items()} == {name: source.tokens for name, source in one.sources.items()}
-        for name in SOURCES:
-            assert other.sources[name].loss == pytest.approx(one.sources[name].loss, abs=1e-3)
-        assert other.bits_per_byte == pytest.approx(one.bits_per_byte, rel=1e-3)
+        other_update = {"update_ratio"} if "optimizer" in layout else set()
+        compared = {measure for measure, value in layer.items() if value is not None} - other_update
+        for measure in compared:
+            assert found["layers"][name][measure] == pytest.approx(layer[measure], rel=1e-5), (name, measure)
+    one, other = (read_metrics(runs[name])[0] for name in ("one rank", layout))
+    assert {name: source.tokens for name, source in other.sources.items()} == {name: source.tokens for name, source in one.sources.items()}
+    for name in SOURCES:
+        assert other.sources[name].loss == pytest.approx(one.sources[name].loss, abs=1e-6)
+    assert other.bits_per_byte == pytest.approx(one.bits_per_byte, rel=1e-6)
 
 
 def test_layers_add_up_to_the_gradient_norm_and_updates_are_small(runs: Runs) -> None:
     line = statistics(runs["one rank"])[0]
     whole = math.hypot(*(layer["gradient_norm"] for layer in line["layers"].values()))
-    assert whole == pytest.approx(read_metrics(runs["one rank"])[1].gradient_norm, rel=1e-5)
+    assert whole == pytest.approx(read_metrics(runs["one rank"])[0].gradient_norm, rel=1e-5)
     assert all(0 < layer["update_ratio"] < 0.2 for layer in line["layers"].values())
     assert all(layer["activation_rms"] < layer["activation_largest"] for name, layer in line["layers"].items() if name.startswith("layer"))
 
