@@ -54,7 +54,7 @@ class SpikeGuard:
 
         `DecisionNeeded` on all ranks where the run may do no more by itself.
         """
-        target = self._target(batch) if verdict.action == "roll_back" else None
+        target = self._target() if verdict.action == "roll_back" else None
         # Without a checkpoint from before, leaving out updates is all that can be done.
         action = "skip" if verdict.action == "roll_back" and target is None else verdict.action
         skipped = self._range(target) if target is not None else None
@@ -108,7 +108,7 @@ class SpikeGuard:
                 mean = source.total / source.tokens
                 self._usual[name] = mean + SOURCE_MEMORY * (self._usual.get(name, mean) - mean)
 
-    def _target(self, batch: Batch) -> Path | None:
+    def _target(self) -> Path | None:
         """The newest checkpoint that is old enough, or else the oldest one from before the first spike; None where there is none. One rank looks."""
         found: list[Path | None] = [None]
         if self._mesh.rank == 0:
