@@ -32,7 +32,9 @@ def prepare_device(local_rank: int) -> torch.device:
         device = CPU
         _let_cuda_mean_cpu()
     _save_in_this_process()
+    _require_checked_version()
     _load_sharded_adam()
+    _load_adam_that_took_no_step()
     return device
 
 
@@ -58,12 +60,33 @@ def _load_sharded_adam() -> None:
 
     It asks every loaded weight for a `step` of its own, which is stored once for all.
     """
-    if (version := importlib.metadata.version("megatron-core")) != CHECKED:
-        raise RuntimeError(f"megatron-core {version}: the repairs in {__name__} were made for {CHECKED}; see whether they are still needed")
     from megatron.core.optimizer.distrib_optimizer import DistributedOptimizer
 
     take = DistributedOptimizer._set_main_param_and_optimizer_states
     DistributedOptimizer._set_main_param_and_optimizer_states = lambda self, weight, tensors: take(self, weight, {"step": None, **tensors})
+
+
+def _load_adam_that_took_no_step() -> None:
+    """Let the other optimizers load AdamW's state from the checkpoint of an imported model: a count of 0 steps is taken for none, and not stored."""
+    from megatron.core.optimizer.optimizer import Float16OptimizerWithFloat16Params, FP32Optimizer
+
+    def with_steps(load: Any) -> Any:
+        def load_state_dict(self: Any, state_dict: dict[str, Any]) -> None:
+            state = state_dict.get("optimizer", state_dict)["state"]
+            for of_weight in state.values() if "common_step" not in state else ():
+                if "exp_avg" in of_weight:
+                    of_weight["step"] = torch.tensor(0.0)
+            load(self, state_dict)
+
+        return load_state_dict
+
+    for kind in (FP32Optimizer, Float16OptimizerWithFloat16Params):
+        kind.load_state_dict = with_steps(kind.load_state_dict)
+
+
+def _require_checked_version() -> None:
+    if (version := importlib.metadata.version("megatron-core")) != CHECKED:
+        raise RuntimeError(f"megatron-core {version}: the repairs in {__name__} were made for {CHECKED}; see whether they are still needed")
 
 
 def _let_cuda_mean_cpu() -> None:
