@@ -58,10 +58,10 @@ class Cluster:
         self.folder = folder
         self.environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
 
-    def command(self, *words: str, cwd: Path | None = None, **variables: str) -> str:
-        """Standard output of one of Slurm's commands."""
+    def command(self, *words: str, code: int = 0, cwd: Path | None = None, **variables: str) -> str:
+        """Standard output of one of Slurm's commands, which must end with `code`."""
         done = subprocess.run(words, cwd=cwd, env={**self.environment, **variables}, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{words}: {done.stderr}"
+        assert done.returncode == code, f"{words}: {done.stderr}"
         return done.stdout
 
     def job(self, number: str) -> dict[str, str]:

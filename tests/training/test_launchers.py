@@ -15,7 +15,7 @@ import psutil
 import pytest
 import yaml
 
-from schemas.exit_codes import DONE
+from schemas.exit_codes import DONE, USAGE
 from tests.training.slurm_cluster import Cluster, start_cluster, why_not
 from training.commit import committed
 
@@ -153,7 +153,10 @@ def test_ranks_on_two_nodes_meet_and_a_wrong_setting_is_told_once(
 ) -> None:
     options = ["--wait", "--nodes=2", "--ntasks-per-node=1", f"--output={tmp_path}/log", str(SBATCH / "multi_node.sbatch")]
     run = [str(write_recipe(tmp_path, 12)), "--lake", str(lake), "--out", str(tmp_path / "out")]
-    cluster.command("sbatch", *options, *run, cwd=REPOSITORY, **VARIABLES, MASTER_ADDR="127.0.0.1")
+    variables = {**VARIABLES, "MASTER_ADDR": "127.0.0.1"}
+    cluster.command("sbatch", *options, *run, "--set", "batch.tokens=1000", code=USAGE, cwd=REPOSITORY, **variables)
+    assert (tmp_path / "log").read_text().count("pretrain: batch.tokens: 1000 is no multiple") == 1, (tmp_path / "log").read_text()
+    cluster.command("sbatch", *options, *run, cwd=REPOSITORY, **variables)
     found = history(tmp_path / "out")
     assert len(found) == 12
     assert_same(found, undisturbed)
