@@ -21,14 +21,14 @@ from training.evaluation import read_evaluations
 pytestmark = pytest.mark.distributed
 
 CONFIG = {
-    "data": {"sequence_length": 128, "held_out_tokens": 900, "document_mask": True},
-    "model": {"layers": 2, "hidden": 64, "heads": 4, "query_groups": 2, "ffn": 128},
-    "batch": {"tokens": 1024, "micro_sequences": 8},
-    "optimizer": {"learning_rate": 1e-2},
+    "data": {"sequence_length": 128, "held_out_tokens": 500, "document_mask": True},
+    "model": {"layers": 2, "hidden": 96, "heads": 4, "query_groups": 2, "ffn": 256},
+    "batch": {"tokens": 512, "micro_sequences": 4},
+    "optimizer": {"learning_rate": 1e-2, "weight_decay": 0.0},
     "schedule": {"warmup_steps": 10},
-    "steps": 240,
-    "checkpoint": {"every": 240, "keep": 1},
-    "evaluation": {"every": 240},
+    "steps": 400,
+    "checkpoint": {"every": 400, "keep": 1},
+    "evaluation": {"every": 400},
     "sample": {"lines": 0},
     "watch": {"tensorboard": False, "statistics_every": 0},
 }
@@ -51,7 +51,7 @@ metric_list:
 
 @pytest.fixture(scope="module")
 def rows(tokenizer: Tokenizer, rows_of: Callable[..., list[dict[str, Any]]], texts_of: Callable[..., list[str]]) -> list[dict[str, Any]]:
-    return rows_of(tokenizer, texts_of(30, seed=8))
+    return rows_of(tokenizer, texts_of(16, seed=10))
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def out(lake: Path, run_jobs: Callable[..., None], tmp_path_factory: pytest.Temp
     items = [{"question": f"The {noun} feeds the", "choices": [" mill.", " quartz"], "answer": 0} for noun in ("river", "spring", "boat", "heron")]
     (tasks / "rivers.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
     (tasks / "rivers.yaml").write_text(TASK.format(folder=tasks))
-    checkpoint = out / "checkpoints" / "step-00000240"
+    checkpoint = out / "checkpoints" / "step-00000400"
     trains = {"lake": str(lake), "out": str(out), "ranks": 1, "config": CONFIG}
     run_jobs([trains, {"ranks": 1, "evaluate": str(checkpoint), "lake": str(lake), "tasks_folder": str(tasks)}], ranks=1)
     return out
@@ -82,13 +82,13 @@ def out(lake: Path, run_jobs: Callable[..., None], tmp_path_factory: pytest.Temp
 
 @pytest.fixture(scope="module")
 def report(out: Path) -> dict[str, Any]:
-    return json.loads((out / "evaluation" / "step-00000240.json").read_text())
+    return json.loads((out / "evaluation" / "step-00000400.json").read_text())
 
 
 def test_held_out_losses_are_those_of_the_loop(out: Path, report: dict[str, Any]) -> None:
     (expected,) = read_evaluations(out)
     (found,) = report["held_out"]
-    assert found == {**found, "step": 240, "source": "web", "objective": "causal", "tokens": expected.tokens}
+    assert found == {**found, "step": 400, "source": "web", "objective": "causal", "tokens": expected.tokens}
     assert found["loss"] == pytest.approx(expected.loss, abs=1e-6)
     assert found["bits_per_byte"] == pytest.approx(expected.bits_per_byte, abs=1e-6)
 
@@ -101,11 +101,11 @@ def test_a_task_of_a_folder_runs_offline_on_the_exported_model(report: dict[str,
 
 def test_what_was_read_often_comes_back_and_what_was_held_out_does_not(report: dict[str, Any]) -> None:
     held_out, *read = report["memorised"]
-    assert held_out["reads"] is None and held_out["share_50"] == 0
+    assert held_out["reads"] is None and held_out["share_32"] == held_out["share_50"] == 0
     assert read and all(group["reads"] >= 20 for group in read)
-    often = max(read, key=lambda group: group["stretches"])
-    assert often["share_32"] > held_out["share_32"]
-    assert often["mean_tokens"] > 2 * held_out["mean_tokens"]
+    documents = sum(group["stretches"] for group in read)
+    assert sum(group["share_32"] * group["stretches"] for group in read) / documents > 0.5
+    assert sum(group["mean_tokens"] * group["stretches"] for group in read) / documents > 5 * held_out["mean_tokens"]
 
 
 def test_evaluation_sets_that_were_read_are_counted_by_document(report: dict[str, Any]) -> None:
@@ -115,8 +115,8 @@ def test_evaluation_sets_that_were_read_are_counted_by_document(report: dict[str
 def test_the_ledger_has_a_row_with_the_numbers(out: Path, lake: Path, report: dict[str, Any]) -> None:
     (row,) = [row for row in pa.table(DeltaTable(str(lake / "runs")).to_pyarrow_table()).to_pylist() if row["stage"] == "evaluate"]
     counts = json.loads(row["counts"])
-    assert row["output_table"] == str(out / "evaluation" / "step-00000240.json")
-    assert json.loads(row["inputs"])["checkpoint"] == "240"
+    assert row["output_table"] == str(out / "evaluation" / "step-00000400.json")
+    assert json.loads(row["inputs"])["checkpoint"] == "400"
     assert counts["held_out/web/causal/loss"] == report["held_out"][0]["loss"]
     assert counts["task/rivers/acc"] == 1.0 and counts["documents_read/quiz"] == 2
 
@@ -134,7 +134,7 @@ def test_what_cannot_be_asked_is_refused_before_anything_is_loaded(
 ) -> None:
     marker = json.loads((committed(out)[0] / "COMMITTED.json").read_text())
     config = {**marker["config"], **{group: {**marker["config"][group], **values} for group, values in change.items()}}
-    folder = tmp_path / "checkpoints" / "step-00000240"
+    folder = tmp_path / "checkpoints" / "step-00000400"
     folder.mkdir(parents=True)
     (folder / "COMMITTED.json").write_text(json.dumps({**marker, "files": {}, "config": config}))
     with pytest.raises(error, match=message):
