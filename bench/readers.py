@@ -43,7 +43,7 @@ def measure(reader: str, folder: Path, tokens: int) -> dict[str, float]:
     for form in FORMS:
         data = folder / f"{reader.replace('headwater', 'lake')}-{form}"
         start_cold(data)
-        found = run(f"{reader}-{form}", folder, batches, batches * 3 // 4 if form == "few" else 0)
+        found = run(f"{reader}-{form}", folder, batches, batches * 2 // 3 if form == "few" else 0)
         if form == "few":
             row |= {key: value for key, value in found.items() if not key.startswith(("first", "resume"))}
         row |= {f"{key}_{form}": found[key] for key in ("first_batch_cold", "first_batch_again", "resume")}
