@@ -29,8 +29,7 @@ SIZES = {
     "data": {"sequence_length": 32, "held_out_tokens": 500},
     "model": {"layers": 2, "hidden": 32, "heads": 4, "query_groups": 2, "ffn": 64, "tied": True},
     "batch": {"tokens": 256, "micro_sequences": 2},
-    "schedule": {"warmup_steps": 4},
-    "checkpoint": {"every": 10, "keep": 2},
+    "schedule": {"warmup_steps": 4, "decay_steps": 60},
     "sample": {"lines": 0},
     "watch": {"tensorboard": False, "statistics_every": 0},
 }
@@ -41,7 +40,7 @@ LAYOUTS: dict[str, dict[str, Any]] = {
     "data 2": {},
 }
 Z_WEIGHT = 0.01
-STEPS = {"causal": 20, "fill_in_the_middle": 60, "masked": 200}
+STEPS = {"causal": 20, "fill_in_the_middle": 60, "masked": 60}
 OBJECTIVES: dict[str, dict[str, Any]] = {
     "causal": {"z_loss": Z_WEIGHT},
     "fill_in_the_middle": {"fill_in_the_middle": {"rate": 0.9}},
@@ -64,8 +63,10 @@ def config_of(kind: str, layout: str) -> dict[str, Any]:
         "objective": {"kind": kind, **OBJECTIVES[kind]},
         # SGD shows any difference between layouts as it is; AdamW learns in fewer steps.
         "optimizer": {"kind": "sgd", "learning_rate": 0.1} if kind == "causal" else {"learning_rate": 1e-2},
-        "steps": STEPS[kind],
-        "evaluation": {"every": 20, "tokens": 300},
+        # AdamW makes much of small differences: twenty steps are few enough to compare layouts.
+        "steps": STEPS[kind] if layout == "one rank" else 20,
+        "checkpoint": {"every": 10 if (kind, layout) == ("causal", "one rank") else 60},
+        "evaluation": {"every": 10, "tokens": 300},
     }
 
 
@@ -142,10 +143,9 @@ def by_name(evaluations: list[Evaluation]) -> dict[tuple[int, str, str], tuple[f
 def test_every_layout_has_the_losses_and_held_out_losses_of_one_rank(runs: Runs, kind: str, layout: str) -> None:
     tolerance = 1e-6 if kind == "causal" else 1e-3
     expected, found = runs[kind, "one rank"], runs[kind, layout]
-    # AdamW makes much of small differences; twenty steps are few enough.
-    assert losses(found)[:20] == pytest.approx(losses(expected)[:20], abs=tolerance)
-    assert [step.z_loss for step in read_metrics(found)] == pytest.approx([step.z_loss for step in read_metrics(expected)], abs=1e-6)
-    evaluations, wanted = (by_name([one for one in read_evaluations(out) if one.step == 20]) for out in (found, expected))
+    assert losses(found) == pytest.approx(losses(expected)[:20], abs=tolerance)
+    assert [step.z_loss for step in read_metrics(found)] == pytest.approx([step.z_loss for step in read_metrics(expected)[:20]], abs=1e-6)
+    evaluations, wanted = (by_name([one for one in read_evaluations(out) if one.step <= 20]) for out in (found, expected))
     assert evaluations.keys() == wanted.keys() and wanted
     for name, (loss, bits_per_byte, tokens) in wanted.items():
         assert evaluations[name] == (pytest.approx(loss, abs=tolerance), bits_per_byte and pytest.approx(bits_per_byte, abs=tolerance), tokens), name
@@ -162,7 +162,7 @@ def test_the_loss_of_the_objective_falls_on_what_is_trained_on_and_on_what_is_no
     assert np.mean(steps[-5:]) < share * np.mean(steps[:2])
     found = by_name(read_evaluations(runs[kind, "one rank"]))
     for source in ("books", "web"):
-        assert found[STEPS[kind], source, kind][0] < found[20, source, kind][0]
+        assert found[STEPS[kind], source, kind][0] < found[10, source, kind][0]
 
 
 def test_what_is_evaluated_is_text_from_left_to_right_and_the_objective_itself(runs: Runs) -> None:
@@ -205,6 +205,7 @@ def test_the_summary_and_the_ledger_have_the_last_held_out_losses(runs: Runs, la
 
 
 def test_an_encoder_sees_what_follows_and_a_decoder_does_not(runs: Runs) -> None:
-    encoder, decoder = (torch.load(runs[kind, "one rank"] / "last_token.pt")[:, 0] for kind in ("masked", "causal"))
-    assert (encoder[0] - encoder[1]).abs().max() > 1e-3
+    # Logits of all tokens but the last, in which alone two sequences differ.
+    encoder, decoder = (torch.load(runs[kind, "one rank"] / "last_token.pt")[:, :-1] for kind in ("masked", "causal"))
+    assert ((encoder[0] - encoder[1]).abs().amax(-1) > 0).all()
     assert torch.equal(decoder[0], decoder[1])
