@@ -29,7 +29,7 @@ SIZES = {
     "data": {"sequence_length": 32, "held_out_tokens": 500},
     "model": {"layers": 2, "hidden": 32, "heads": 4, "query_groups": 2, "ffn": 64, "tied": True},
     "batch": {"tokens": 256, "micro_sequences": 2},
-    "schedule": {"warmup_steps": 4, "decay_steps": 60},
+    "schedule": {"warmup_steps": 4, "end_step": 60},
     "sample": {"lines": 0},
     "watch": {"tensorboard": False, "statistics_every": 0},
 }
