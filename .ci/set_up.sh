@@ -35,7 +35,7 @@ say "$("$python" --version), Java $java_major"
 [ -x .venv/bin/python ] && fits .venv/bin/python || { rm -rf .venv; "$python" -m venv .venv; }
 .venv/bin/python -m pip install --quiet --disable-pip-version-check uv
 say "installing the locked packages into .venv (a few minutes the first time: torch brings several GB)"
-.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps -r requirements.lock
+.venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python --no-deps -r requirements.lock
 .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps -e .
 
 bash .ci/build_lmplz.sh || say "lmplz was not built; only training of perplexity models needs it"
