@@ -10,7 +10,7 @@ import time
 from dataclasses import asdict
 from statistics import median
 
-from training.plan import Part, Plan, PlanStage
+from training.order.plan import Part, Plan, PlanStage
 
 SOURCES = 20
 TOKENS = 10**13

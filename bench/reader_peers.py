@@ -29,9 +29,9 @@ type Reader = Callable[[int], Batches]
 
 def headwater(lake: Path) -> Reader:
     from training.config import TrainingConfig
-    from training.delta_tokens import open_tokens
-    from training.loader import BatchReader
-    from training.plan_stages import make_plan
+    from training.order.plan_stages import make_plan
+    from training.reading.delta_tokens import open_tokens
+    from training.reading.loader import BatchReader
 
     def batches(first: int) -> Batches:
         sizes = {"data": {"sequence_length": LENGTH}, "batch": {"tokens": BATCH * LENGTH, "micro_sequences": BATCH}}

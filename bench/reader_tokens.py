@@ -17,7 +17,7 @@ from deltalake.transaction import AddAction, CommitProperties
 from peer_environment import streaming_python
 
 from schemas.tokens import TOKENIZERS, TOKENS
-from training.export_megatron import export_megatron
+from training.exchange.export_megatron import export_megatron
 
 VOCABULARY = 50_000
 CHUNKS = 1_000

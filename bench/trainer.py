@@ -21,10 +21,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from schemas.tokens import TOKENIZERS, TOKENS
 from training.config import BatchConfig, DataConfig, TrainingConfig, load_recipe
-from training.delta_tokens import TokenTable, open_table, open_tokens, system_of
-from training.loader import BatchReader
-from training.metrics import read_metrics
-from training.plan_stages import make_plan
+from training.order.plan_stages import make_plan
+from training.reading.delta_tokens import TokenTable, open_table, open_tokens, system_of
+from training.reading.loader import BatchReader
+from training.watching.metrics import read_metrics
 
 RANDOM_TOKENS = 40_000_000
 DOCUMENT_TOKENS = 1_000

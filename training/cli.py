@@ -16,15 +16,15 @@ import yaml
 from schemas.command_line import run_command
 from schemas.errors import HeadwaterError, UsageError
 from schemas.exit_codes import DONE, FAILED
-from training.asked import Asked, open_checkpoint
-from training.commit import newest_commit, read_commit
+from training.audit.past_run import open_past_run
+from training.checkpoints.commit import newest_commit, read_commit
 from training.config import SampleConfig, load_recipe
+from training.costs.plan_report import describe, explain
+from training.evaluation.asked import Asked, open_checkpoint
 from training.launch import Placement, StopRequest, end_with_parent, fail, placement, start_ranks
-from training.movement import FolderWatch
-from training.past_run import open_past_run
-from training.plan_report import describe, explain
 from training.prepare import Job, prepare
-from training.scaling_command import scaling
+from training.scaling.command import scaling
+from training.watching.movement import FolderWatch
 
 app = typer.Typer(help="Train a language model on the tokens of a lake.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(scaling, name="scaling")
@@ -90,7 +90,7 @@ def trace(
     ranks: Annotated[int | None, typer.Option(min=1, help="Data-parallel ranks; leave it out for those of the newest checkpoint.")] = None,
 ) -> None:
     """List the documents that a step trained on, a line of JSON for each stretch, and check the recorded hash of the batch."""
-    from training.trace import print_trace
+    from training.audit.trace import print_trace
 
     print_trace(open_past_run(run, lake), lake, step, rank, ranks)
 
@@ -102,7 +102,7 @@ def exposure(
     lake: Lake,
 ) -> None:
     """List the steps that saw a page, how often, what is still ahead, and the last checkpoint before the first time."""
-    from training.exposure import print_exposure
+    from training.audit.exposure import print_exposure
 
     print_exposure(open_past_run(run, lake), lake, name)
 
@@ -121,11 +121,11 @@ def replay(
         raise UsageError("name either --incident or --step")
     past = open_past_run(run, lake)
     _quiet()
-    from training.device import prepare_device
+    from training.megatron.device import prepare_device
 
     device = prepare_device(0)
-    from training import replay as replays
-    from training.quarantine import find_incident
+    from training.spikes import replay as replays
+    from training.spikes.quarantine import find_incident
 
     batch = int(find_incident(run, incident)["batch"]) if incident is not None else past.batch_of(step or 1)
     found = replays.replay(past, batch, checkpoint or replays.choose_checkpoints(past, batch), neighbours, device)
@@ -140,7 +140,7 @@ def quarantine(
     force: Annotated[bool, typer.Option("--force", help="Also where the replay does not say that the data are at fault.")] = False,
 ) -> None:
     """Put the documents behind an incident into the lake's `suspects`, once a replay has found the data at fault."""
-    from training.quarantine import quarantine as write_suspects
+    from training.spikes.quarantine import quarantine as write_suspects
 
     for doc_id in write_suspects(run, lake, incident, open_past_run(run, lake).config.spikes, force=force):
         print(f"suspect         {doc_id}")
@@ -151,7 +151,7 @@ def export_hf(checkpoint: Checkpoint, out: Annotated[Path, typer.Option(help="Fo
     """Write a checkpoint of any layout as a Hugging Face folder in the form of Llama, Qwen3, Mixtral or Qwen3-MoE."""
     folder = _checkpoint(checkpoint)
     _quiet()
-    from training.export_hf import export
+    from training.exchange.export_hf import export
 
     print(f"exported model  {export(folder, out)}")
 
@@ -167,10 +167,10 @@ def import_hf(
     """Begin a run from the weights of another model; the lake must hold tokens of its tokenizer."""
     config = load_recipe(recipe, tuple(settings or ()))
     _quiet()
-    from training.device import prepare_device
+    from training.megatron.device import prepare_device
 
     device = prepare_device(0)
-    from training.import_hf import import_hf as write_checkpoint
+    from training.exchange.import_hf import import_hf as write_checkpoint
 
     print(f"go on with      pretrain run {write_checkpoint(source, config, lake, out, device)} --lake {lake} --out {out}")
 
@@ -183,7 +183,7 @@ def export_megatron(
     version: Annotated[int | None, typer.Option(min=0, help="Delta version of `tokens`; the newest, if left out.")] = None,
 ) -> None:
     """Write tokens as Megatron's .bin and .idx files, a pair for each source."""
-    from training.export_megatron import export_megatron as export
+    from training.exchange.export_megatron import export_megatron as export
 
     for written in export(lake, out, version, tuple(source or ())):
         print(f"exported source {written.source}: {written.documents:,} documents, {written.tokens:,} tokens in {out / written.prefix}.bin and .idx")
@@ -201,10 +201,10 @@ def sample(
     """Print lines that the model writes."""
     folder = _checkpoint(checkpoint)
     _quiet()
-    from training.device import prepare_device
+    from training.megatron.device import prepare_device
 
     device = prepare_device(0)
-    from training.sample import write_samples
+    from training.evaluation.sample import write_samples
 
     for line in write_samples(folder, SampleConfig(lines=lines, prompt=prompt, tokens=tokens, temperature=temperature, seed=seed), device):
         print(json.dumps(line, ensure_ascii=False))
@@ -226,10 +226,10 @@ def evaluate(
     asked = Asked(tokens, tuple(name.strip() for name in tasks.split(",") if name.strip()), tasks_folder, task_items, batch_size, memorisation)
     past = open_checkpoint(folder, lake, asked)
     _quiet()
-    from training.device import prepare_device
+    from training.megatron.device import prepare_device
 
     device = prepare_device(0)
-    from training.evaluate import evaluate as evaluate_checkpoint
+    from training.evaluation.evaluate import evaluate as evaluate_checkpoint
 
     files = evaluate_checkpoint(past, folder, lake, asked, device)
     print(files[1].read_text(encoding="utf-8"))
@@ -259,7 +259,7 @@ def _run_as_rank(recipe: str, lake: str, out: Path, place: Placement, settings: 
     try:
         job = prepare(load_recipe(recipe, settings), lake, out, place.world_size)
         _quiet()
-        from training.device import prepare_device, set_threads
+        from training.megatron.device import prepare_device, set_threads
 
         device = prepare_device(place.local_rank)
         set_threads(place.local_size)

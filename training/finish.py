@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from training.commit import folder_of
-from training.evaluation import read_evaluations
+from training.checkpoints.commit import folder_of
+from training.evaluation.losses import read_evaluations
+from training.evaluation.sample import write_samples
 from training.ledger import record_run
-from training.metrics import read_metrics
 from training.prepare import Job
-from training.sample import write_samples
+from training.watching.metrics import read_metrics
 
 SUMMARY = "summary.json"
 

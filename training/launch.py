@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from schemas.errors import UsageError
 from schemas.exit_codes import DONE, FAILED, RUN_AGAIN
-from training.movement import FolderWatch
+from training.watching.movement import FolderWatch
 
 RENDEZVOUS = "HEADWATER_RENDEZVOUS"
 """Folder in which ranks that were started here meet, and leave the reason where they fail."""

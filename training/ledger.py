@@ -15,7 +15,7 @@ from schemas.code_version import code_version
 from schemas.configuration import config_json
 from schemas.runs import RUNS
 from training.config import TrainingConfig
-from training.delta_tokens import TokenTable
+from training.reading.delta_tokens import TokenTable
 
 STAGE = "pretrain"
 

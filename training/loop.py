@@ -16,28 +16,28 @@ import torch
 import torch.distributed as dist
 
 from schemas.exit_codes import DONE, RUN_AGAIN
-from training import parallel
-from training.batch import Batch
-from training.build import build
-from training.commit import step_of
-from training.evaluation import Evaluator
+from training.checkpoints.commit import step_of
+from training.checkpoints.resume import resume
+from training.checkpoints.saver import Saver
+from training.evaluation.losses import Evaluator
 from training.finish import finish
-from training.guard import SpikeGuard
-from training.heartbeat import Heartbeat
 from training.launch import Placement, StopRequest
-from training.loader import BatchReader, Reader, prefetch
 from training.lr_schedule import learning_rate
+from training.megatron import parallel
+from training.megatron.build import build
+from training.megatron.optimizer import set_learning_rate
+from training.megatron.step import StepResult, Trainer, apply_update, compute_gradients
 from training.objectives.apply import ObjectiveReader, build_objective
-from training.optimizer import set_learning_rate
+from training.order.skips import StepBatches, batch_of_step, recorded_skips, tokens_of_steps
 from training.prepare import Job
-from training.resume import resume
-from training.saver import Saver
-from training.skips import StepBatches, batch_of_step, recorded_skips, tokens_of_steps
-from training.spikes import Verdict
-from training.statistics import LayerProbe, StepStatistics
-from training.step import StepResult, Trainer, apply_update, compute_gradients
-from training.stragglers import OwnClock
-from training.watch import Watch, open_watch
+from training.reading.batch import Batch
+from training.reading.loader import BatchReader, Reader, prefetch
+from training.spikes.guard import SpikeGuard
+from training.spikes.spikes import Verdict
+from training.watching.heartbeat import Heartbeat
+from training.watching.statistics import LayerProbe, StepStatistics
+from training.watching.stragglers import OwnClock
+from training.watching.watch import Watch, open_watch
 
 log = structlog.get_logger()
 

@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from schemas.errors import NothingToDo, UsageError
-from training.commit import Commit, newest_commit, require_same_run
+from training.checkpoints.commit import Commit, newest_commit, require_same_run
 from training.config import ParallelConfig, TrainingConfig, require_fit
-from training.delta_tokens import TokenTable, open_tokens
 from training.objectives.special_tokens import special_ids
-from training.plan import Plan
-from training.plan_stages import later_versions, make_plan
-from training.trackers import require_trackers
+from training.order.plan import Plan
+from training.order.plan_stages import later_versions, make_plan
+from training.reading.delta_tokens import TokenTable, open_tokens
+from training.watching.trackers import require_trackers
 
 
 @dataclass(frozen=True)

@@ -13,18 +13,18 @@ import torch.distributed as dist
 from schemas.errors import HeadwaterError, UsageError
 from schemas.exit_codes import DONE
 from training import cli
-from training.commit import read_commit
+from training.checkpoints.commit import read_commit
 from training.config import ModelConfig, OptimizerConfig, ParallelConfig, TrainingConfig, load_recipe
-from training.device import prepare_device, set_threads
 from training.launch import Placement, StopRequest
+from training.megatron.device import prepare_device, set_threads
 from training.prepare import prepare
 
 
 def main(folder: Path, rank: int) -> None:
     device = prepare_device(0)
     set_threads(4)
-    from training import parallel
     from training.loop import run_rank
+    from training.megatron import parallel
 
     stop = StopRequest()
     for number, spec in enumerate(json.loads((folder / "jobs.json").read_text())):
@@ -40,8 +40,8 @@ def main(folder: Path, rank: int) -> None:
             import_model(spec, device)
             continue
         if "evaluate" in spec:
-            from training.asked import Asked, open_checkpoint
-            from training.evaluate import evaluate
+            from training.evaluation.asked import Asked, open_checkpoint
+            from training.evaluation.evaluate import evaluate
 
             checkpoint, asked = Path(spec["evaluate"]), Asked(tasks=("rivers",), tasks_folder=Path(spec["tasks_folder"]), memorised=8)
             evaluate(open_checkpoint(checkpoint, spec["lake"], asked), checkpoint, spec["lake"], asked, device)
@@ -76,8 +76,8 @@ def write_logits(checkpoint: Path, tokens: list[list[int]], out: Path, device: t
     """Logits of a checkpoint by megatron-core on one rank."""
     from megatron.core import dist_checkpointing
 
-    from training import parallel
-    from training.model import build_model
+    from training.megatron import parallel
+    from training.megatron.model import build_model
 
     commit = read_commit(checkpoint)
     config = TrainingConfig.model_validate(commit.config)
@@ -94,7 +94,7 @@ def write_logits(checkpoint: Path, tokens: list[list[int]], out: Path, device: t
 
 def import_model(spec: dict[str, Any], device: torch.device) -> None:
     """A folder as a run; where that is refused, the message goes to the file `refused`."""
-    from training.import_hf import import_hf
+    from training.exchange.import_hf import import_hf
 
     try:
         import_hf(Path(spec["import"]), load_recipe("tiny_cpu", tuple(spec["settings"])), spec["lake"], Path(spec["out"]), device)
@@ -108,10 +108,10 @@ def write_facts(configs: dict[str, dict[str, object]], out: Path, device: torch.
     """Of each model: its weights, those that do not decay, and how far logits of packed documents are from those of each alone and of all joined."""
     import numpy as np
 
-    from training import parallel
-    from training.attention import document_borders
-    from training.model import build_model, has_engine
-    from training.optimizer import build_optimizer, wrap_data_parallel
+    from training.megatron import parallel
+    from training.megatron.attention import document_borders
+    from training.megatron.model import build_model, has_engine
+    from training.megatron.optimizer import build_optimizer, wrap_data_parallel
 
     mesh = parallel.stand_alone(device, seed=0)
     facts: dict[str, Any] = {}

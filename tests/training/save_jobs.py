@@ -12,17 +12,17 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from training.commit import committed, folder_of
+from training.checkpoints.commit import committed, folder_of
 from training.config import TrainingConfig
-from training.device import prepare_device, set_threads
+from training.megatron.device import prepare_device, set_threads
 from training.prepare import Job, prepare
 
 
 def main(folder: Path, rank: int) -> None:
     device = prepare_device(0)
     set_threads(2)
-    from training import parallel
-    from training.build import build
+    from training.megatron import parallel
+    from training.megatron.build import build
 
     spec = json.loads((folder / "spec.json").read_text())
     job = prepare(TrainingConfig.model_validate(spec["config"]), spec["lake"], folder / "run", 2)
@@ -40,7 +40,7 @@ def main(folder: Path, rank: int) -> None:
 
 
 def saver_of(job: Job, state: Any, device: torch.device, **changes: Any) -> Any:
-    from training.saver import Saver
+    from training.checkpoints.saver import Saver
 
     config = job.config.checkpoint.model_copy(update=changes)
     return Saver(state, job.out, config, tokenizer="{}", device=device, resumed_step=None, moved=lambda: None)
@@ -48,7 +48,7 @@ def saver_of(job: Job, state: Any, device: torch.device, **changes: Any) -> Any:
 
 def weights_of(state: Any) -> dict[str, torch.Tensor]:
     """All that training moves: weights, and the optimizer's two means."""
-    from training.optimizer import inner_optimizers
+    from training.megatron.optimizer import inner_optimizers
 
     found = {name: value.detach().clone() for name, value in state.model.named_parameters()}
     for inner in inner_optimizers(state.optimizer):
@@ -59,7 +59,7 @@ def weights_of(state: Any) -> dict[str, torch.Tensor]:
 
 def move(state: Any, seed: int) -> None:
     draw = torch.Generator().manual_seed(seed)
-    from training.optimizer import inner_optimizers
+    from training.megatron.optimizer import inner_optimizers
 
     with torch.no_grad():
         for value in state.model.parameters():
@@ -74,7 +74,7 @@ def move(state: Any, seed: int) -> None:
 
 def two_saves(job: Job, state: Any, device: torch.device) -> dict[str, Any]:
     """Each checkpoint while the weights go on moving under it."""
-    from training import checkpoint
+    from training.checkpoints import checkpoint
 
     live, committed_on_return = {}, []
     with closing(saver_of(job, state, device)) as saver:
@@ -140,7 +140,7 @@ def small_disk(job: Job, state: Any, device: torch.device, disk: Path) -> dict[s
 
 def flipped_byte(job: Job, state: Any) -> dict[str, Any]:
     """The newest checkpoint has its length but not its content."""
-    from training.resume import resume
+    from training.checkpoints.resume import resume
 
     if state.mesh.rank == 0:
         path = committed(job.out)[-1] / "__1_0.distcp"
@@ -156,7 +156,7 @@ def flipped_byte(job: Job, state: Any) -> dict[str, Any]:
 
 def when_due(job: Job, state: Any, device: torch.device) -> dict[str, Any]:
     """What this rank asks for at steps 10 and 11: by steps, by minutes that have passed or not, and by what failures make best."""
-    from training.saver import DUE
+    from training.checkpoints.saver import DUE
 
     found = {}
     rules = {

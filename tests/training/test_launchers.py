@@ -17,7 +17,7 @@ import yaml
 
 from schemas.exit_codes import DONE, USAGE
 from tests.training.slurm_cluster import Cluster, start_cluster, why_not
-from training.commit import committed
+from training.checkpoints.commit import committed
 
 pytestmark = pytest.mark.distributed
 

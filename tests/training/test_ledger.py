@@ -13,8 +13,8 @@ from deltalake.exceptions import DeltaError
 
 from schemas.configuration import config_json
 from training.config import load_recipe
-from training.delta_tokens import open_tokens
 from training.ledger import record_run
+from training.reading.delta_tokens import open_tokens
 
 
 def record(lake: Path, tokens_lake: Path, run_id: str, seconds: float) -> None:

@@ -21,9 +21,9 @@ from tokenizers import Tokenizer
 
 from schemas.exit_codes import CONTRACT_BROKEN, DONE, FAILED, RUN_AGAIN, USAGE
 from schemas.runs import RUNS
-from training.commit import COMMITTED, committed
-from training.export_hf import export
-from training.metrics import read_metrics
+from training.checkpoints.commit import COMMITTED, committed
+from training.exchange.export_hf import export
+from training.watching.metrics import read_metrics
 
 pytestmark = pytest.mark.distributed
 

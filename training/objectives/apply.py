@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from training.batch import Batch
-from training.delta_tokens import Tokenizer
-from training.loader import Reader
 from training.objectives.fill_in_the_middle import Sentinels, fill_in_the_middle
 from training.objectives.masked import hide_tokens
 from training.objectives.special_tokens import special_ids
+from training.reading.batch import Batch
+from training.reading.delta_tokens import Tokenizer
+from training.reading.loader import Reader
+from training.reading.token_bytes import bytes_of_tokens
 from training.settings.objective import ObjectiveConfig
-from training.token_bytes import bytes_of_tokens
 
 type Objective = Callable[[Batch], Batch]
 

@@ -17,8 +17,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from training.batch import Batch
 from training.objectives.draws import uniforms
+from training.reading.batch import Batch
 from training.settings.objective import FillInTheMiddleConfig
 
 SHORTEST = 6

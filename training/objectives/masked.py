@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from training.batch import Batch
 from training.objectives.draws import uniforms
+from training.reading.batch import Batch
 from training.settings.objective import MaskedConfig
 
 

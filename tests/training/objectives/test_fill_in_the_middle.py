@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.batch import Batch
 from training.objectives.fill_in_the_middle import SHORTEST, Sentinels, bounds_of_parts, fill_in_the_middle, turned_around
+from training.reading.batch import Batch
 from training.settings.objective import FillInTheMiddleConfig
 
 END = 0

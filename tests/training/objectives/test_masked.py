@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from training.batch import Batch
 from training.objectives.masked import hide_tokens
+from training.reading.batch import Batch
 from training.settings.objective import MaskedConfig
 
 MASK = 500

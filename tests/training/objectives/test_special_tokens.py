@@ -10,7 +10,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from schemas.errors import UsageError
-from training.export_hf import write_tokenizer
+from training.exchange.export_hf import write_tokenizer
 from training.objectives.special_tokens import names_in_padding, special_ids
 from training.settings.objective import ObjectiveConfig
 

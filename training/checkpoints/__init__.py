@@ -1,0 +1,1 @@
+"""Checkpoints: written in the background, committed when durable, loaded in any layout."""

@@ -1,0 +1,1 @@
+"""Operations, memory and hours of a run, before it starts."""

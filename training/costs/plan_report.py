@@ -1,0 +1,100 @@
+"""What a run will do, said before it starts.
+
+Tokens and epochs of every source, packing, operations, memory, hours, and where the run stands against the compute-optimal one.
+"""
+
+from __future__ import annotations
+
+from training.costs.accounting import peak_flops, step_flops, training_hours
+from training.costs.memory import memory_per_rank
+from training.order.packing_quality import packing_quality
+from training.prepare import Job
+from training.scaling.laws import CHINCHILLA, optimal_for_flops
+
+MANY_EPOCHS = 4
+"""Epochs up to which repeated tokens are nearly worth new ones (Muennighoff et al., arXiv 2305.16264, section 6)."""
+
+GIBIBYTE = 1 << 30
+
+
+def describe(job: Job) -> list[str]:
+    """The run in a few lines, from the plan alone."""
+    config, plan = job.config, job.plan
+    parameters = config.model.parameters(job.table.tokenizer.vocabulary_size)
+    tokens = plan.tokens_before(config.steps)
+    first = plan.stages[0]
+    return [
+        f"parameters      {parameters:,}",
+        f"tokens          {job.table.tokens:,} in {len(plan.sources)} source(s), version {', '.join(map(str, job.table.versions))} of {job.table.uri}",
+        f"steps           {config.steps:,}; the first of {first.batch_sequences:,} sequences of {first.sequence_length:,} tokens, {tokens:,} tokens in all",
+        f"layout          {job.layout} on {job.world_size} rank(s)",
+        f"starts at step  {job.first_step}",
+        f"plan            {plan.hash()}",
+        *source_lines(job),
+    ]
+
+
+def source_lines(job: Job) -> list[str]:
+    """Tokens and epochs of every source, and a warning for those that are repeated often."""
+    plan = job.plan
+    read = plan.cursors(job.config.steps)
+    lines, warnings = [], []
+    for source in plan.sources:
+        numbers = [number for number, part in enumerate(plan.parts) if part.source == source]
+        own, trained = sum(plan.parts[number].tokens for number in numbers), sum(read[number] for number in numbers)
+        epochs = max(read[number] / plan.parts[number].tokens for number in numbers)
+        lines.append(f"source          {source}: {trained:,} tokens from {own:,}, {trained / max(1, sum(read)):.1%} of the run, {epochs:.2f} epochs")
+        if epochs > MANY_EPOCHS:
+            warnings.append(f"warning         {source} is read {epochs:.1f} times; beyond {MANY_EPOCHS} epochs repeated tokens teach less and less")
+    return lines + warnings
+
+
+def explain(job: Job, *, device: str, utilisation: float) -> list[str]:
+    """The whole report; reads some windows of the tokens. `device` names a GPU, `utilisation` is the MFU that the hours are reckoned with."""
+    config, plan = job.config, job.plan
+    vocabulary = job.table.tokenizer.vocabulary_size
+    lines, flops = describe(job), 0.0
+    last_form = None
+    for index, stage in enumerate(plan.stages):
+        if stage.first_batch >= config.steps:
+            continue
+        end = min([config.steps, *(later.first_batch for later in plan.stages[index + 1 : index + 2])])
+        form = (stage.packing, stage.sequence_length, stage.tokens_version)
+        if form != last_form:
+            quality = packing_quality(plan, job.table, index)
+        tokens = (end - stage.first_batch) * stage.batch_tokens
+        flops += step_flops(config.model, vocabulary, tokens, round(tokens * quality.squared_length_per_token))
+        weights = ", ".join(f"{source} {weight:g}" for source, weight in stage.weights) or "sources by what is left of their epochs"
+        lines.append(f"stage           steps {stage.first_batch:,} to {end:,}: {stage.batch_sequences:,} sequences of {stage.sequence_length:,}, {weights}")
+        if form != last_form:
+            cut, too_long = (count / max(1, quality.documents) for count in (quality.cut, quality.too_long))
+            lines.append(
+                f"packing         {stage.packing}: {cut:.1%} of documents cut ({too_long:.1%} are longer than a sequence), "
+                f"no padding; looked at {quality.documents:,} documents"
+            )
+        last_form = form
+    return [*lines, *_cost_lines(job, flops, device, utilisation)]
+
+
+def _cost_lines(job: Job, flops: float, device: str, utilisation: float) -> list[str]:
+    config = job.config
+    vocabulary = job.table.tokenizer.vocabulary_size
+    memory = memory_per_rank(config, job.world_size, vocabulary)
+    # Active weights are what a token is computed with, and what the law was fitted on.
+    parameters = config.model.active_parameters(vocabulary)
+    tokens = job.plan.tokens_before(config.steps)
+    best = optimal_for_flops(CHINCHILLA, 6.0 * parameters * tokens)
+    lines = [
+        f"operations      {flops:.3g} FLOPs",
+        f"memory a rank   {memory.total / GIBIBYTE:.2f} GiB: weights {memory.weights / GIBIBYTE:.2f}, gradients {memory.gradients / GIBIBYTE:.2f}, "
+        f"optimizer {memory.optimizer / GIBIBYTE:.2f}, activations {memory.activations / GIBIBYTE:.2f}, logits {memory.logits / GIBIBYTE:.2f}",
+    ]
+    peak = peak_flops(device)
+    if peak is not None:
+        hours = training_hours(flops, job.world_size, peak, utilisation)
+        lines.append(f"time            {hours:,.2f} hours on {job.world_size} x {device} at {utilisation:.0%} MFU")
+    lines.append(
+        f"compute-optimal {tokens / parameters:.1f} tokens a weight; for this compute {best.parameters:.3g} weights and {best.tokens:.3g} tokens "
+        f"({best.tokens_per_parameter:.1f} a weight) are expected best: loss {best.loss:.3f}, this run's {CHINCHILLA.loss(parameters, tokens):.3f}"
+    )
+    return lines

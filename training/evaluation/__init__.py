@@ -1,0 +1,1 @@
+"""A model put to the test, in the loop and afterwards."""

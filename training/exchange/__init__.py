@@ -1,0 +1,1 @@
+"""Models and tokens in other projects' formats."""

@@ -1,0 +1,1 @@
+"""From the `tokens` table to a rank's slice of a global batch."""

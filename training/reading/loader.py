@@ -1,0 +1,165 @@
+"""Global batches, made ready in background threads while the steps before compute."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Protocol
+
+import numpy as np
+import xxhash
+
+from training.order.plan import Plan, Row
+from training.reading.batch import Batch
+from training.reading.delta_tokens import PartReader, TokenTable
+from training.reading.stored import Stored, join, read_plain, rearrange
+
+OPEN_WINDOWS = 2
+"""Rearranged windows of each part that a reader keeps in memory: a batch may cross from one to the next."""
+
+HASH_MASK = (1 << 40) - 1
+"""40 bits, so that the sum over thousands of ranks is exact in a float64."""
+
+
+class Reader(Protocol):
+    """What reads a rank's slices of global batches."""
+
+    def read(self, index: int) -> Batch: ...
+
+    def again(self) -> Reader:
+        """Another reader of the same slices, for another thread."""
+        ...
+
+
+class BatchReader:
+    """Reads the slices of one data-parallel rank."""
+
+    def __init__(self, plan: Plan, table: TokenTable, *, rank: int, ranks: int) -> None:
+        self.plan, self._table, self._rank, self._ranks = plan, table, rank, ranks
+        self._parts: dict[int, PartReader] = {}
+        self._windows: OrderedDict[tuple[int, int, bool], Stored] = OrderedDict()
+
+    def again(self) -> BatchReader:
+        """Another reader of the same slices, for another thread."""
+        return BatchReader(self.plan, self._table, rank=self._rank, ranks=self._ranks)
+
+    def part(self, number: int) -> PartReader:
+        """The reader of a part of the plan; one that no batch needs yet opens no file."""
+        if number not in self._parts:
+            part = self.plan.parts[number]
+            self._parts[number] = PartReader(self._table, part.tokens_version, part.source)
+        return self._parts[number]
+
+    def read(self, index: int) -> Batch:
+        stage = self.plan.stage_of(index)
+        rows = self.plan.rows(index, self._rank, self._ranks)
+        shape = (len(rows), stage.sequence_length)
+        tokens, targets, counted = np.empty(shape, np.int64), np.empty(shape, np.int64), np.ones(shape, bool)
+        starts = np.zeros(shape, bool) if stage.document_mask else None
+        total, first_row = 0, self._rank * len(rows)
+        for places in _by_part(rows):
+            stored = self._stored(rows[places[0]], len(places), stage.document_mask)
+            own, following = stored.tokens.reshape(-1, shape[1]), stored.targets.reshape(-1, shape[1])
+            tokens[places], targets[places] = own, following
+            if starts is not None:
+                starts[places], counted[places] = stored.starts.reshape(-1, shape[1]), ~stored.last.reshape(-1, shape[1])
+            for row, place in enumerate(places):
+                total += _hash(own[row], 2 * (first_row + place)) + _hash(following[row], 2 * (first_row + place) + 1)
+        cut = (-1, stage.micro_sequences, stage.sequence_length)
+        sources = np.array([self.plan.sources.index(self.plan.parts[row.part].source) for row in rows], np.int64)
+        return Batch(
+            index=index,
+            first_row=first_row,
+            tokens=tokens.reshape(cut),
+            targets=targets.reshape(cut),
+            counted=counted.reshape(cut),
+            documents=_numbers(starts).reshape(cut) if starts is not None else None,
+            sources=sources.reshape(cut[:2]),
+            hash=total & HASH_MASK,
+        )
+
+    def _stored(self, first: Row, count: int, masked: bool) -> Stored:
+        """The tokens of `count` sequences of a part from `first` on, end to end."""
+        part, grid = self.part(first.part), self.plan.grid(first.stage, first.part)
+        read = []
+        for stretch in grid.stretches(first.sequence, first.sequence + count, part.document_ends):
+            if len(stretch.pieces) == 1:
+                read.append(read_plain(part, grid.stream, stretch.start, stretch.end, masked))
+                continue
+            # The batches to come take the rest of the window.
+            key = (first.part, stretch.start, masked)
+            if key not in self._windows:
+                while len(self._windows) >= OPEN_WINDOWS * len(self.plan.parts):
+                    self._windows.popitem(last=False)
+                self._windows[key] = rearrange(read_plain(part, grid.stream, stretch.start, stretch.end, masked), stretch.pieces)
+            read.append(self._windows[key].cut(stretch.low, stretch.high))
+        return join(read)
+
+
+def prefetch(reader: Reader, indices: Sequence[int], depth: int, workers: int) -> Iterator[Batch]:
+    """The batches of `indices` in their order, at most `depth` ahead; `workers` 0 reads each when it is asked for.
+
+    An error while reading is raised here, in its turn; closing ends the threads.
+    """
+    if workers == 0:
+        for index in indices:
+            asked = time.perf_counter()
+            yield replace(reader.read(index), waited_seconds=time.perf_counter() - asked)
+        return
+    ready: list[queue.Queue[Batch | Exception]] = [queue.Queue(max(1, depth // workers)) for _ in range(workers)]
+    closed = threading.Event()
+    threads = [
+        threading.Thread(target=_read_ahead, args=(reader.again(), indices[number::workers], ready[number], closed), name=f"reader {number}", daemon=True)
+        for number in range(workers)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        for turn in range(len(indices)):
+            asked = time.perf_counter()
+            item = ready[turn % workers].get()
+            if isinstance(item, Exception):
+                raise item
+            yield replace(item, waited_seconds=time.perf_counter() - asked)
+    finally:
+        closed.set()
+        for thread in threads:
+            thread.join()
+
+
+def _read_ahead(reader: Reader, indices: Sequence[int], ready: queue.Queue[Batch | Exception], closed: threading.Event) -> None:
+    for index in indices:
+        try:
+            item: Batch | Exception = reader.read(index)
+        except Exception as error:
+            item = error
+        while not closed.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+                break
+            except queue.Full:
+                continue
+        if closed.is_set() or isinstance(item, Exception):
+            return
+
+
+def _by_part(rows: list[Row]) -> list[list[int]]:
+    """Places of each part's rows in the slice. A part's sequences in a batch follow one another."""
+    places = sorted(range(len(rows)), key=lambda place: (rows[place].part, place))
+    return [list(found) for _, found in groupby(places, key=lambda place: rows[place].part)]
+
+
+def _numbers(starts: np.ndarray) -> np.ndarray:
+    """Number of the document at each token of [rows, S], from 0, where `starts` marks the first tokens of documents."""
+    after_first = starts.copy()
+    after_first[:, 0] = False
+    return np.cumsum(after_first, axis=1, dtype=np.int32)
+
+
+def _hash(tokens: np.ndarray, seed: int) -> int:
+    return xxhash.xxh3_64_intdigest(tokens.data, seed=seed) & HASH_MASK

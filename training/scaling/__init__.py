@@ -1,0 +1,1 @@
+"""Scaling laws: fitted to runs, asked for sizes, tried out on a ladder of small models."""

@@ -1,0 +1,152 @@
+"""What a run reports of every step: a line of JSON in metrics.jsonl, and a progress line or log lines on standard error."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+import structlog
+
+log = structlog.get_logger()
+
+LOG_EVERY = 10
+"""Steps between log lines where standard error is not a terminal."""
+
+LOGGED = ("step", "loss", "learning_rate", "gradient_norm", "tokens", "tokens_per_second", "data_wait", "mfu", "batch_hash")
+"""What log lines hold of a step; metrics.jsonl holds all."""
+
+
+@dataclass(frozen=True)
+class SourceMetrics:
+    """A source in a batch: mean loss in nats a token, the same in bits a byte of text (none where the tokens stand for no text), counted tokens."""
+
+    loss: float
+    bits_per_byte: float | None
+    tokens: int
+
+
+@dataclass(frozen=True)
+class StepMetrics:
+    """A step. `step` counts from 1, `loss` is in nats a token, `tokens` are all since the first step, `data_wait` is a share of the step's time.
+
+    What is not finite is null in the file and NaN here.
+    """
+
+    step: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    tokens: int
+    tokens_per_second: float
+    data_wait: float
+    batch_hash: str
+    batch: int = -1
+    """The global batch, from 0; it differs from `step` - 1 once batches were left out."""
+    bits_per_byte: float | None = None
+    """The loss in bits a byte of text, over all sources."""
+    z_loss: float = 0.0
+    """The weighted z-loss (`objective.z_loss`), which is minimised beside the loss and no part of it."""
+    sources: dict[str, SourceMetrics] = field(default_factory=dict)
+    """The sources that the batch has tokens of."""
+    flops_per_second: float = 0.0
+    """Operations of all ranks that the model needs, attention counted by the squared lengths of what it sees as one (`training.costs.accounting`)."""
+    mfu: float | None = None
+    """These as a share of the devices' peak; none where that is not known, as for a CPU."""
+    host_bytes: int = 0
+    """Memory of the first rank's process."""
+    device_bytes: int = 0
+    """Most memory that tensors took on its GPU so far; 0 without one."""
+    update: str = "applied"
+    """`applied`, or `left out` because of a spike."""
+
+    def numbers(self) -> dict[str, float]:
+        """All that can be drawn, by names with `/` between groups."""
+        values = {name: value for name, value in asdict(self).items() if isinstance(value, int | float) and name not in ("step", "batch")}
+        for name, source in self.sources.items():
+            values[f"source_loss/{name}"] = source.loss
+            if source.bits_per_byte is not None:
+                values[f"source_bits_per_byte/{name}"] = source.bits_per_byte
+        values["update_applied"] = float(self.update == "applied")
+        return values
+
+    def line(self) -> str:
+        return json.dumps(finite(asdict(self)), allow_nan=False)
+
+    @classmethod
+    def from_line(cls, line: str) -> StepMetrics:
+        values = json.loads(line)
+        for name in ("loss", "gradient_norm"):
+            values[name] = math.nan if values[name] is None else values[name]
+        sources = {name: SourceMetrics(**{**source, "loss": _or_nan(source["loss"])}) for name, source in values.get("sources", {}).items()}
+        return cls(**{**values, "sources": sources})
+
+
+class JsonLines:
+    """A file of a run with a line of JSON for a step. Opened again at a step, it forgets what came after: a resumed run leaves that of an undisturbed one."""
+
+    def __init__(self, path: Path, resumed_step: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._file = self._open(resumed_step)
+
+    def write(self, line: str) -> None:
+        self._file.write(line + "\n")
+        self._file.flush()
+
+    def rewind(self, step: int) -> None:
+        """Forget the lines of later steps."""
+        self._file.close()
+        self._file = self._open(step)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _open(self, step: int) -> TextIO:
+        kept = [line for line in whole_lines(self._path) if json.loads(line)["step"] <= step]
+        part = self._path.with_suffix(".part")
+        part.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        part.replace(self._path)
+        return self._path.open("a", encoding="utf-8")
+
+
+def metrics_path(out: Path) -> Path:
+    return out / "metrics.jsonl"
+
+
+def read_metrics(out: Path) -> list[StepMetrics]:
+    """All steps of a run, in order."""
+    return [StepMetrics.from_line(line) for line in whole_lines(metrics_path(out))]
+
+
+def report_progress(metrics: StepMetrics, steps: int) -> None:
+    if sys.stderr.isatty():
+        bar = "#" * round(20 * metrics.step / steps)
+        text = f"step {metrics.step}/{steps} [{bar:<20}] loss {metrics.loss:.3f}  {metrics.tokens_per_second:,.0f} tokens/s"
+        print(f"\r{text:<100}", end="\n" if metrics.step == steps else "", file=sys.stderr, flush=True)
+    elif metrics.step % LOG_EVERY == 0 or metrics.step in (1, steps):
+        values = {name: value for name in LOGGED if (value := getattr(metrics, name)) is not None}
+        log.info("step", **{name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()})
+
+
+def whole_lines(path: Path) -> list[str]:
+    """The lines that a killed process did not cut short."""
+    if not path.is_file():
+        return []
+    return [line.rstrip("\n") for line in path.open(encoding="utf-8") if line.endswith("\n")]
+
+
+def finite(value: Any) -> Any:
+    """The value with None for what is not finite, which JSON cannot say."""
+    if isinstance(value, dict):
+        return {name: finite(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
