@@ -85,7 +85,7 @@ def test_a_block_beyond_the_limit_is_cut_and_the_next_record_is_found():
     assert [(len(r.block), r.block_length, r.fault) for r in found] == [(1000, 5000, None), (5, 5, None)]
 
 
-@pytest.mark.parametrize("data", [b"", b"plain text\n", b"\x1f\x8b", gzip.compress(b"text"), b"\x00" * 100_000])
+@pytest.mark.parametrize("data", [b"", b"plain text\n", b"\x1f\x8b", gzip.compress(b"text", mtime=0), b"\x00" * 100_000])
 def test_a_file_that_is_no_archive_is_one_unreadable_row(data):
     assert [kind for kind, *_ in brief(data)] == ["unreadable"]
 
