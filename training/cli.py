@@ -258,6 +258,8 @@ def _run_as_rank(recipe: str, lake: str, out: Path, place: Placement, settings: 
     stop = StopRequest()
     try:
         job = prepare(load_recipe(recipe, settings), lake, out, place.world_size)
+        if _is_finished(job):
+            return DONE
         _quiet()
         from training.megatron.device import prepare_device, set_threads
 

@@ -15,12 +15,13 @@ from schemas.exit_codes import DONE
 from training import cli
 from training.checkpoints.commit import read_commit
 from training.config import ModelConfig, OptimizerConfig, ParallelConfig, TrainingConfig, load_recipe
-from training.launch import Placement, StopRequest
+from training.launch import Placement, StopRequest, end_with_parent
 from training.megatron.device import prepare_device, set_threads
 from training.prepare import prepare
 
 
 def main(folder: Path, rank: int) -> None:
+    end_with_parent()
     device = prepare_device(0)
     set_threads(4)
     from training.loop import run_rank

@@ -14,11 +14,13 @@ import torch.distributed as dist
 
 from training.checkpoints.commit import committed, folder_of
 from training.config import TrainingConfig
+from training.launch import end_with_parent
 from training.megatron.device import prepare_device, set_threads
 from training.prepare import Job, prepare
 
 
 def main(folder: Path, rank: int) -> None:
+    end_with_parent()
     device = prepare_device(0)
     set_threads(2)
     from training.megatron import parallel

@@ -26,6 +26,9 @@ STARTS = 100
 FEWEST_POINTS = 6
 """The law has five coefficients."""
 
+EXPONENTS = (0.0, 2.0)
+"""What alpha and beta may be: those of the grid of starts. Few or noisy points would else bend the law upwards, or out of a float's range."""
+
 
 @dataclass(frozen=True)
 class Point:
@@ -82,7 +85,8 @@ def _descend(data: np.ndarray, start: np.ndarray) -> tuple[float, np.ndarray]:
     shift[0, 3], shift[1, 4] = middle
     arguments = (data[:, 0] - middle[0], data[:, 1] - middle[1], data[:, 2])
     options = {"maxiter": 1000, "ftol": 1e-14, "gtol": 1e-7}
-    found = minimize(_objective, start - shift @ start, arguments, jac=True, method="L-BFGS-B", options=options)
+    bounds = [(None, None)] * 3 + [EXPONENTS] * 2
+    found = minimize(_objective, start - shift @ start, arguments, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     return float(found.fun), found.x + shift @ found.x
 
 

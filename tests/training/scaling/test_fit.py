@@ -75,3 +75,16 @@ def test_the_published_runs_give_the_published_fit() -> None:
     for name in COEFFICIENTS:
         assert getattr(found.law, name) == pytest.approx(getattr(published, name), rel=0.03)
         assert found.interval(name) == pytest.approx(intervals[name], rel=0.12)
+
+
+def test_few_noisy_runs_give_a_law_that_falls_and_a_finite_interval() -> None:
+    # Losses of nine small models, as a ladder found them; some samples of them have hardly a slope in the size, or one upwards.
+    losses = {
+        9264: {46080: 0.7544, 92736: 0.6170, 185472: 0.5937},
+        24312: {122112: 0.5904, 243072: 0.5845, 486144: 0.5779},
+        37024: {185856: 0.5944, 370176: 0.5784, 740352: 0.5753},
+    }
+    found = fit([Point(size, tokens, loss) for size, row in losses.items() for tokens, loss in row.items()], bootstrap=200, starts=20)
+    assert all(law.alpha >= 0 and law.beta >= 0 for law in found.samples)
+    low, high = found.loss_interval(1e5, 1e6)
+    assert 0.4 < low < found.law.loss(1e5, 1e6) < high < 0.7
