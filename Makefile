@@ -51,6 +51,7 @@ bench: .venv/.done  ## documents/s of each stage, tokens/s of reader and trainer
 	$(BIN)/python bench/models.py
 	$(BIN)/python bench/pii.py
 	$(BIN)/python bench/what_if.py
+	$(BIN)/python bench/order.py
 	$(BIN)/python bench/trainer.py
 	$(BIN)/python bench/readers.py
 
