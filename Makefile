@@ -1,5 +1,7 @@
 # `make demo` and `make test` do all the set-up themselves. `make help` lists the rest.
 SHELL := /bin/bash
+# Ranks and workers start in half the time where compiled modules are kept.
+export PYTHONDONTWRITEBYTECODE :=
 BIN := .venv/bin
 DEMO := build/demo
 WARC ?=
@@ -17,8 +19,9 @@ setup: .venv/.done  ## make .venv from requirements.lock
 demo: .venv/.done  ## crawl, curate, train, export, report (WARC='glob' takes your own pages)
 	@WARC='$(WARC)' DEMO='$(DEMO)' bash docs/demo.sh
 
+# Two files at a time: half of a test's time is the start of a JVM or of ranks.
 test: .venv/.done  ## the whole test suite
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: .venv/.done  ## ruff, mypy, import contracts
 	$(BIN)/ruff check .

@@ -165,7 +165,7 @@ def when_due(job: Job, state: Any, device: torch.device) -> dict[str, Any]:
         "steps": {"every": 10},
         "minutes": {"every": 100, "every_minutes": 1e-9},
         "more minutes": {"every": 100, "every_minutes": 60.0},
-        "failures": {"every": "auto", "mean_hours_between_failures": 1e-12},
+        "failures": {"every": "auto", "mean_hours_between_failures": 1e-20},
         "few failures": {"every": "auto", "mean_hours_between_failures": 1000.0},
     }
     for name, changes in rules.items():
