@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all the set-up themselves. `make help` lists the rest.
 SHELL := /bin/bash
-# Ranks and workers start in half the time where compiled modules are kept.
+# Ranks and workers start sooner where compiled modules are kept.
 export PYTHONDONTWRITEBYTECODE :=
 BIN := .venv/bin
 DEMO := build/demo
@@ -19,7 +19,7 @@ setup: .venv/.done  ## make .venv from requirements.lock
 demo: .venv/.done  ## crawl, curate, train, export, report (WARC='glob' takes your own pages)
 	@WARC='$(WARC)' DEMO='$(DEMO)' bash docs/demo.sh
 
-# Two files at a time: half of a test's time is the start of a JVM or of ranks.
+# Two files at a time: much of a test's time is the start of a JVM or of ranks.
 test: .venv/.done  ## the whole test suite
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
