@@ -14,6 +14,9 @@ from training.scaling.laws import CHINCHILLA, optimal_for_flops
 MANY_EPOCHS = 4
 """Epochs up to which repeated tokens are nearly worth new ones (Muennighoff et al., arXiv 2305.16264, section 6)."""
 
+SMALLEST_OF_LAW = 70e6
+"""Weights of the smallest of the runs that the law was fitted to (Hoffmann et al., arXiv 2203.15556, section 1)."""
+
 GIBIBYTE = 1 << 30
 
 
@@ -92,9 +95,13 @@ def _cost_lines(job: Job, flops: float, device: str, utilisation: float) -> list
     peak = peak_flops(device)
     if peak is not None:
         hours = training_hours(flops, job.world_size, peak, utilisation)
-        lines.append(f"time            {hours:,.2f} hours on {job.world_size} x {device} at {utilisation:.0%} MFU")
-    lines.append(
-        f"compute-optimal {tokens / parameters:.1f} tokens a weight; for this compute {best.parameters:.3g} weights and {best.tokens:.3g} tokens "
-        f"({best.tokens_per_parameter:.1f} a weight) are expected best: loss {best.loss:.3f}, this run's {CHINCHILLA.loss(parameters, tokens):.3f}"
-    )
-    return lines
+        length = f"{hours:,.1f} hours" if hours >= 1 else f"{hours * 3600:,.0f} seconds"
+        lines.append(f"time            {length} on {job.world_size} x {device} at {utilisation:.0%} MFU")
+    ratio = f"compute-optimal {tokens / parameters:.1f} tokens a weight; "
+    if parameters < SMALLEST_OF_LAW:
+        return [*lines, ratio + "the model is smaller than any that the published law was fitted to: `pretrain scaling fit` makes one of your own runs"]
+    return [
+        *lines,
+        f"{ratio}for this compute {best.parameters:.3g} weights and {best.tokens:.3g} tokens ({best.tokens_per_parameter:.1f} a weight) "
+        f"are expected best: loss {best.loss:.3f}, this run's {CHINCHILLA.loss(parameters, tokens):.3f}",
+    ]
