@@ -65,13 +65,16 @@ class BatchReader:
         for places in _by_part(rows):
             stored = self._stored(rows[places[0]], len(places), stage.document_mask)
             own, following = stored.tokens.reshape(-1, shape[1]), stored.targets.reshape(-1, shape[1])
-            tokens[places], targets[places] = own, following
+            # A slice is copied at twice the speed of a list of rows.
+            where = slice(places[0], places[-1] + 1) if places[-1] - places[0] < len(places) else places
+            tokens[where], targets[where] = own, following
             if starts is not None:
-                starts[places], counted[places] = stored.starts.reshape(-1, shape[1]), ~stored.last.reshape(-1, shape[1])
+                starts[where], counted[where] = stored.starts.reshape(-1, shape[1]), ~stored.last.reshape(-1, shape[1])
             for row, place in enumerate(places):
                 total += _hash(own[row], 2 * (first_row + place)) + _hash(following[row], 2 * (first_row + place) + 1)
         cut = (-1, stage.micro_sequences, stage.sequence_length)
-        sources = np.array([self.plan.sources.index(self.plan.parts[row.part].source) for row in rows], np.int64)
+        numbers = [self.plan.sources.index(part.source) for part in self.plan.parts]
+        sources = np.array([numbers[row.part] for row in rows], np.int64)
         return Batch(
             index=index,
             first_row=first_row,
