@@ -40,6 +40,11 @@ def main(folder: Path, rank: int) -> None:
         if "import" in spec:
             import_model(spec, device)
             continue
+        if "export" in spec:
+            from training.exchange.export_hf import export
+
+            export(Path(spec["export"]), Path(spec["out"]))
+            continue
         if "evaluate" in spec:
             from training.evaluation.asked import Asked, open_checkpoint
             from training.evaluation.evaluate import evaluate

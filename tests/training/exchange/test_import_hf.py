@@ -59,6 +59,9 @@ SETTINGS = [
     "sample.lines=0",
     "schedule.warmup_steps=1",
 ]
+ROUND_TRIPS = 2
+"""Exports that are imported again, after the first import."""
+
 TOKENS = [[(7 * place + 31 * row) % 300 for place in range(32)] for row in range(2)]
 
 
@@ -95,6 +98,11 @@ def runs(
         source = foreign(name, base / name / "source", tokenizer)
         jobs.append({"ranks": 1, "import": str(source), "settings": settings, "lake": str(lake), "out": str(out)})
         jobs.append({"ranks": 1, "logits_of": str(out / "checkpoints" / "step-00000000"), "tokens": TOKENS, "out": str(base / name / "logits.pt")})
+        for trip in range(ROUND_TRIPS):
+            start = out if trip == 0 else base / name / f"run {trip}"
+            folder = base / name / f"export {trip}"
+            jobs.append({"ranks": 1, "export": str(start / "checkpoints" / "step-00000000"), "out": str(folder)})
+            jobs.append({"ranks": 1, "import": str(folder), "settings": settings, "lake": str(lake), "out": str(base / name / f"run {trip + 1}")})
         if name in CONTINUED:
             jobs.append({"ranks": ranks, "recipe": str(out / "recipe.yaml"), "settings": list(continued), "lake": str(lake), "out": str(out)})
     again = {"ranks": 1, "import": str(base / "llama" / "source"), "settings": SETTINGS, "lake": str(lake)}
@@ -123,6 +131,13 @@ def test_what_is_exported_after_an_import_is_what_was_imported(runs: Path, tmp_p
     for weight, tensor in back.items():
         # One run keeps its weights in 16 bits.
         assert torch.equal(tensor, there[weight][: len(tensor)].to(tensor.dtype)), weight
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_several_round_trips_change_no_bit(runs: Path, tmp_path: Path, name: str) -> None:
+    export(runs / name / f"run {ROUND_TRIPS}" / "checkpoints" / "step-00000000", tmp_path)
+    for file in ("model.safetensors", "config.json", "tokenizer.json"):
+        assert (tmp_path / file).read_bytes() == (runs / name / "export 0" / file).read_bytes(), file
 
 
 @pytest.mark.parametrize("name", CONTINUED)
