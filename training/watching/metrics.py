@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from dataclasses import asdict, dataclass, field
+from errno import EDQUOT, EFBIG, ENOSPC
+from io import FileIO
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import structlog
 
 log = structlog.get_logger()
+
+NO_ROOM = (ENOSPC, EDQUOT, EFBIG)
+"""Errors of a disk, a quota or a limit on files that leave no room."""
 
 LOG_EVERY = 10
 """Steps between log lines where standard error is not a terminal."""
@@ -86,31 +92,56 @@ class StepMetrics:
 
 
 class JsonLines:
-    """A file of a run with a line of JSON for a step. Opened again at a step, it forgets what came after: a resumed run leaves that of an undisturbed one."""
+    """A file of a run with a line of JSON for a step. Opened again at a step, it forgets what came after: a resumed run leaves that of an undisturbed one.
+
+    Lines that the disk has no room for wait in memory until it has: no run ends because of them.
+    """
 
     def __init__(self, path: Path, resumed_step: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
+        self._waiting = b""
+        self._full = False
         self._file = self._open(resumed_step)
 
     def write(self, line: str) -> None:
-        self._file.write(line + "\n")
-        self._file.flush()
+        self._waiting += (line + "\n").encode()
+        whole = self._file.tell()
+        try:
+            if self._file.write(self._waiting) < len(self._waiting):
+                raise OSError(ENOSPC, os.strerror(ENOSPC), str(self._path))
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            # What was written of the last line would join the next one.
+            self._file.truncate(whole)
+            self._file.seek(whole)
+            if not self._full:
+                log.warning("no room for a line; it waits in memory", file=str(self._path), reason=str(error))
+            self._full = True
+        else:
+            self._waiting, self._full = b"", False
 
     def rewind(self, step: int) -> None:
         """Forget the lines of later steps."""
+        waiting = [line for line in self._waiting.decode().splitlines() if json.loads(line)["step"] <= step]
+        self._waiting = "".join(line + "\n" for line in waiting).encode()
         self._file.close()
         self._file = self._open(step)
 
     def close(self) -> None:
         self._file.close()
 
-    def _open(self, step: int) -> TextIO:
-        kept = [line for line in whole_lines(self._path) if json.loads(line)["step"] <= step]
-        part = self._path.with_suffix(".part")
-        part.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-        part.replace(self._path)
-        return self._path.open("a", encoding="utf-8")
+    def _open(self, step: int) -> FileIO:
+        kept = "".join(line + "\n" for line in whole_lines(self._path) if json.loads(line)["step"] <= step).encode()
+        # A disk that is full has no room for a copy that says the same.
+        if not self._path.is_file() or self._path.read_bytes() != kept:
+            part = self._path.with_suffix(".part")
+            part.write_bytes(kept)
+            part.replace(self._path)
+        file = FileIO(self._path, "r+")
+        file.seek(0, os.SEEK_END)
+        return file
 
 
 def metrics_path(out: Path) -> Path:
