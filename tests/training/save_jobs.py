@@ -4,6 +4,7 @@ import json
 import resource
 import shutil
 import sys
+import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -117,7 +118,16 @@ def failed_save(job: Job, state: Any, device: torch.device) -> dict[str, Any]:
 
 
 def small_disk(job: Job, state: Any, device: torch.device, disk: Path) -> dict[str, Any]:
-    """Room for one checkpoint, then for the tensors of another but not all that belongs to them, then for half of them."""
+    """Room for one checkpoint, then for the tensors of another but not all that belongs to them, then for half of them. What fails is slow to be removed."""
+    from training.checkpoints import saver as saver_module
+
+    remove = saver_module._remove
+
+    def remove_slowly(folder: Path) -> None:
+        time.sleep(0.3)
+        remove(folder)
+
+    saver_module._remove = remove_slowly
     other = replace(job, out=disk / "run")
     names, message = [], None
     with closing(saver_of(other, state, device)) as saver:
@@ -137,6 +147,7 @@ def small_disk(job: Job, state: Any, device: torch.device, disk: Path) -> dict[s
                 message = str(error)
             dist.barrier()
             names.append([found.name for found in committed(other.out)])
+    saver_module._remove = remove
     return {"committed": names, "message": message}
 
 

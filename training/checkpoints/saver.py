@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from enum import Enum
 from errno import ENOSPC
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,18 @@ ASSUMED_HELD_SECONDS = 1.0
 """What a save is taken to cost before the first one is measured."""
 
 
+class _Phase(Enum):
+    """What the thread of a save is at. Every rank has one that writes; what follows is the first rank's."""
+
+    WRITE = "write"
+    COMMIT = "commit"
+    REMOVE = "remove"
+    """What a failed save left behind. A save is in flight until then: the next one is not to find the disk full of its remains."""
+
+
 @dataclass
 class _Save:
-    """The save in flight. `thread` writes this rank's shards; once `committing`, it is the first rank's, and commits."""
+    """The save in flight."""
 
     commit: Commit
     folder: Path
@@ -49,7 +59,7 @@ class _Save:
     staged: StagedShards
     thread: Future[Any] | None
     held: float
-    committing: bool = False
+    phase: _Phase = _Phase.WRITE
 
 
 class Saver:
@@ -100,11 +110,14 @@ class Saver:
             self._moved()
         if sums[BUSY] > 0:
             return
-        if sums[FAILED] > 0:
-            error = save.thread.exception() if save.thread else None
+        if save.phase is _Phase.REMOVE:
             self._save = None
-            self._give_up(save.commit, save.folder, str(error) if error else None)
-        elif save.committing:
+        elif sums[FAILED] > 0:
+            error = save.thread.exception() if save.thread else None
+            save.phase = _Phase.REMOVE
+            save.thread = self._pool.submit(_remove, save.folder) if self._first else None
+            self._give_up(save.commit, str(error) if error else None)
+        elif save.phase is _Phase.COMMIT:
             self._save = None
             # With all that is not a tensor.
             self._bytes = save.thread.result() if save.thread else self._bytes
@@ -157,7 +170,7 @@ class Saver:
         refusal: list[str | None] = [self._make_room(folder) if self._first else None]
         dist.broadcast_object_list(refusal, src=0)
         if refusal[0] is not None:
-            self._give_up(commit, folder, refusal[0])
+            self._give_up(commit, refusal[0])
             return
         staged = stage(parts, folder, self._memory, check_access=is_first_save)
         self._seen_bytes = 0.0
@@ -174,6 +187,8 @@ class Saver:
                 raise OSError(ENOSPC, f"a checkpoint takes {self._bytes:,} bytes and {free:,} are free", str(folder))
             (folder / TOKENIZER).write_text(self._tokenizer, encoding="utf-8")
         except OSError as error:
+            with contextlib.suppress(OSError):
+                _remove(folder)
             return str(error)
         return None
 
@@ -181,7 +196,7 @@ class Saver:
         assert save.thread is not None
         written: list[Any] = [None] * self._state.mesh.world_size
         dist.gather_object(save.thread.result(), written if self._first else None, dst=0)
-        save.committing = True
+        save.phase = _Phase.COMMIT
         save.thread = self._pool.submit(self._commit, save, written) if self._first else None
 
     def _commit(self, save: _Save, written: list[WrittenShards]) -> int:
@@ -222,15 +237,12 @@ class Saver:
         with contextlib.suppress(OSError), (self._out / SAVES).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
-    def _give_up(self, commit: Commit, folder: Path, reason: str | None) -> None:
+    def _give_up(self, commit: Commit, reason: str | None) -> None:
         """Of one save: the former checkpoint stays. All ranks call it, each with what went wrong on it."""
         reasons: list[str | None] = [None] * self._state.mesh.world_size
         dist.all_gather_object(reasons, reason)
         rank, why = next((rank, why) for rank, why in enumerate(reasons) if why)
         self._failures += 1
-        if self._first:
-            # Room for the next one; in the thread, which may take its time.
-            self._pool.submit(_remove, folder)
         if self._failures >= self._config.attempts:
             kept = f"; step {self._committed_step} is the last one that is saved" if self._committed_step is not None else ""
             raise OSError(f"rank {rank} could not save step {commit.step}, as {self._failures} times in a row: {why}{kept}")
@@ -244,5 +256,6 @@ class Saver:
 
 
 def _remove(folder: Path) -> None:
+    # The marker first: what is half removed must not look whole.
     (folder / COMMITTED).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
