@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from training.order.packing import Piece, best_fit
 from training.order.permutation import permute, round_keys
@@ -21,13 +21,17 @@ type DocumentEnds = Callable[[int, int], list[int]]
 
 @dataclass(frozen=True)
 class Stretch:
-    """Stream positions `[start, end)` in the order of their `pieces`, laid end to end; of these the places `[low, high)`."""
+    """Places `[low, high)` of stream positions `[start, end)`, which are in their own order, or in that of the pieces that `arrange` cuts them into."""
 
     start: int
     end: int
-    pieces: list[Piece]
     low: int
     high: int
+    arrange: Callable[[], list[Piece]] | None = None
+    """Not the pieces themselves: who has kept the window from the batch before does not need them, and to pack it takes a while."""
+
+    def pieces(self) -> list[Piece]:
+        return self.arrange() if self.arrange else [(0, self.end - self.start)]
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Grid:
     def positions(self, first: int, last: int, ends: DocumentEnds) -> Iterator[Span]:
         """The same as spans of stream positions; `best_fit` pieces are spans of their own."""
         for stretch in self.stretches(first, last, ends):
-            for start, end in _cut(stretch.pieces, stretch.low, stretch.high):
+            for start, end in _cut(stretch.pieces(), stretch.low, stretch.high):
                 yield stretch.start + start, stretch.start + end
 
     def stored(self, first: int, last: int, ends: DocumentEnds) -> Iterator[Span]:
@@ -89,13 +93,13 @@ class Grid:
                 yield from self.before._ordered(start, stop, ends)
             elif start < self.windows_start or not self._is_rearranged(self._window_at(start)):
                 stop = min(end, self.windows_start if start < self.windows_start else self._end_of_plain(start))
-                yield Stretch(start, stop, [(0, stop - start)], 0, stop - start)
+                yield Stretch(start, stop, 0, stop - start)
             else:
                 window = self._window_at(start)
                 width = self.window * self.length
                 base = self.windows_start + window * width
                 stop = min(end, base + width)
-                yield Stretch(base, base + width, self._arrangement(window, ends), start - base, stop - base)
+                yield Stretch(base, base + width, start - base, stop - base, partial(_arrange, self, window, ends))
             start = stop
 
     def _places(self, start: int, end: int, ends: DocumentEnds) -> Iterator[Span]:
@@ -112,7 +116,7 @@ class Grid:
                 base = self.windows_start + window * self.window * self.length
                 stop = min(end, base + self.window * self.length)
                 place, found = base, []
-                for piece_start, piece_end in self._arrangement(window, ends):
+                for piece_start, piece_end in _arrange(self, window, ends):
                     low, high = max(base + piece_start, start), min(base + piece_end, stop)
                     if low < high:
                         found.append((low, place + low - base - piece_start, high - low))
@@ -142,13 +146,10 @@ class Grid:
         base = self.windows_start + window * self.window * self.length
         return base + self.window * self.length if place > base and self._is_rearranged(window) else place
 
-    def _arrangement(self, window: int, ends: DocumentEnds) -> list[Piece]:
-        """The pieces of a window in the order in which they are read, relative to its first position."""
-        return _arrange(self, window, ends)
-
 
 @lru_cache(maxsize=32)
 def _arrange(grid: Grid, window: int, ends: DocumentEnds) -> list[Piece]:
+    """The pieces of a window in the order in which they are read, relative to its first position."""
     width = grid.window * grid.length
     base = grid.windows_start + window * width
     keys = round_keys(*grid.stream.key, base, grid.length, "window")

@@ -7,7 +7,6 @@ slice of it, without a copy per document.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from pyarrow.fs import FileSystem, LocalFileSystem, PyFileSystem, SubTreeFileSys
 from schemas.contract import Table
 from schemas.errors import ContractError, NothingToDo, UsageError
 from schemas.tokens import TOKENIZERS, TOKENS
+from training.reading.recent import Recent
 
 UNREADABLE_FEATURES = {
     "deletionVectors": "run REORG TABLE delta.`{uri}` APPLY (PURGE) and ALTER TABLE ... DROP FEATURE deletionVectors",
@@ -179,8 +179,8 @@ class PartReader:
         self.token_type = table.tokenizer.token_type
         self._groups = [(file.path, group) for file in files for group in range(len(file.row_group_tokens))]
         self._starts = [0, *accumulate(tokens for file in files for tokens in file.row_group_tokens)]
-        self._open: OrderedDict[int, RowGroup] = OrderedDict()
-        self._documents: OrderedDict[int, tuple[list[str], np.ndarray]] = OrderedDict()
+        self._open: Recent[int, RowGroup] = Recent(OPEN_ROW_GROUPS)
+        self._documents: Recent[int, tuple[list[str], np.ndarray]] = Recent(OPEN_ROW_GROUPS)
 
     def read(self, start: int, end: int) -> np.ndarray:
         """Tokens `[start, end)`, as they are stored (uint16 or uint32)."""
@@ -221,16 +221,14 @@ class PartReader:
 
     def _listed(self, index: int) -> tuple[list[str], np.ndarray]:
         """Ids of a row group's documents, and where they begin in the part; one more bound than ids."""
-        if index not in self._documents:
-            while len(self._documents) >= OPEN_ROW_GROUPS:
-                self._documents.popitem(last=False)
-            path, number = self._groups[index]
-            with pq.ParquetFile(path, filesystem=self._files) as file:
-                rows = file.read_row_group(number, columns=["doc_id", "n_tokens"])
-            bounds = np.concatenate([[0], np.cumsum(rows["n_tokens"].to_numpy().astype(np.int64))]) + self._starts[index]
-            self._documents[index] = rows["doc_id"].to_pylist(), bounds
-        self._documents.move_to_end(index)
-        return self._documents[index]
+        return self._documents.get(index, lambda: self._read_listed(index))
+
+    def _read_listed(self, index: int) -> tuple[list[str], np.ndarray]:
+        path, number = self._groups[index]
+        with pq.ParquetFile(path, filesystem=self._files) as file:
+            rows = file.read_row_group(number, columns=["doc_id", "n_tokens"])
+        bounds = np.concatenate([[0], np.cumsum(rows["n_tokens"].to_numpy().astype(np.int64))]) + self._starts[index]
+        return rows["doc_id"].to_pylist(), bounds
 
     @property
     def tokens(self) -> int:
@@ -247,17 +245,15 @@ class PartReader:
             yield first, self._row_group(index), max(0, start - first), min(end, self._starts[index + 1]) - first
 
     def _row_group(self, index: int) -> RowGroup:
-        if index not in self._open:
-            while len(self._open) >= OPEN_ROW_GROUPS:
-                self._open.popitem(last=False)
-            path, number = self._groups[index]
-            with pq.ParquetFile(path, filesystem=self._files) as file:
-                group = RowGroup.of_column(file.read_row_group(number, columns=["tokens"], use_threads=False)["tokens"], self.token_type)
-            if len(group.tokens) != self._starts[index + 1] - self._starts[index]:
-                raise ContractError(f"{path}: row group {number} holds {len(group.tokens)} tokens where n_tokens says otherwise; run tokenize_corpus again")
-            self._open[index] = group
-        self._open.move_to_end(index)
-        return self._open[index]
+        return self._open.get(index, lambda: self._read_row_group(index))
+
+    def _read_row_group(self, index: int) -> RowGroup:
+        path, number = self._groups[index]
+        with pq.ParquetFile(path, filesystem=self._files) as file:
+            group = RowGroup.of_column(file.read_row_group(number, columns=["tokens"], use_threads=False)["tokens"], self.token_type)
+        if len(group.tokens) != self._starts[index + 1] - self._starts[index]:
+            raise ContractError(f"{path}: row group {number} holds {len(group.tokens)} tokens where n_tokens says otherwise; run tokenize_corpus again")
+        return group
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from typing import Protocol
 
 import numpy as np
 import xxhash
 
+from training.order.grid import Stretch
 from training.order.plan import Plan, Row
+from training.order.stream import Stream
 from training.reading.batch import Batch
 from training.reading.delta_tokens import PartReader, TokenTable
+from training.reading.recent import Recent
 from training.reading.stored import Stored, join, read_plain, rearrange
 
 OPEN_WINDOWS = 2
@@ -42,7 +45,7 @@ class BatchReader:
     def __init__(self, plan: Plan, table: TokenTable, *, rank: int, ranks: int) -> None:
         self.plan, self._table, self._rank, self._ranks = plan, table, rank, ranks
         self._parts: dict[int, PartReader] = {}
-        self._windows: OrderedDict[tuple[int, int, bool], Stored] = OrderedDict()
+        self._windows: Recent[tuple[int, int, bool], Stored] = Recent(OPEN_WINDOWS * len(plan.parts))
 
     def again(self) -> BatchReader:
         """Another reader of the same slices, for another thread."""
@@ -88,20 +91,17 @@ class BatchReader:
 
     def _stored(self, first: Row, count: int, masked: bool) -> Stored:
         """The tokens of `count` sequences of a part from `first` on, end to end."""
-        part, grid = self.part(first.part), self.plan.grid(first.stage, first.part)
-        read = []
-        for stretch in grid.stretches(first.sequence, first.sequence + count, part.document_ends):
-            if len(stretch.pieces) == 1:
-                read.append(read_plain(part, grid.stream, stretch.start, stretch.end, masked))
-                continue
-            # The batches to come take the rest of the window.
-            key = (first.part, stretch.start, masked)
-            if key not in self._windows:
-                while len(self._windows) >= OPEN_WINDOWS * len(self.plan.parts):
-                    self._windows.popitem(last=False)
-                self._windows[key] = rearrange(read_plain(part, grid.stream, stretch.start, stretch.end, masked), stretch.pieces)
-            read.append(self._windows[key].cut(stretch.low, stretch.high))
-        return join(read)
+        grid = self.plan.grid(first.stage, first.part)
+        stretches = grid.stretches(first.sequence, first.sequence + count, self.part(first.part).document_ends)
+        return join([self._read(first.part, grid.stream, stretch, masked) for stretch in stretches])
+
+    def _read(self, number: int, stream: Stream, stretch: Stretch, masked: bool) -> Stored:
+        plain = partial(read_plain, self.part(number), stream, stretch.start, stretch.end, masked)
+        if stretch.arrange is None:
+            return plain()
+        # The batches to come take the rest of the window.
+        window = self._windows.get((number, stretch.start, masked), lambda: rearrange(plain(), stretch.pieces()))
+        return window.cut(stretch.low, stretch.high)
 
 
 def prefetch(reader: Reader, indices: Sequence[int], depth: int, workers: int) -> Iterator[Batch]:

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 
 from schemas.errors import ContractError
 from training.config import BatchConfig, DataConfig, StageConfig, TrainingConfig
+from training.order.grid import _arrange
 from training.order.plan import Plan
 from training.order.plan_stages import make_plan
 from training.reading.delta_tokens import PartReader, TokenTable, open_tokens
@@ -108,6 +109,15 @@ def test_best_fit_reads_every_token_of_an_epoch_once_and_cuts_fewer_documents(ta
     whole = set(reader.read(0, 20000)[np.array([0, *reader.document_ends(0, 19000)])].tolist())
     begins = [sum(token in whole for batch in kind for token in batch.tokens[:, 0, 0]) for kind in (found, plain)]
     assert begins[0] > begins[1]
+
+
+def test_a_window_is_packed_once_however_many_batches_read_it(table: TokenTable) -> None:
+    reader = BatchReader(plan_of(table, packing="best_fit"), table, rank=0, ranks=1)
+    _arrange.cache_clear()
+    for index in range(9):
+        reader.read(index)
+    # 9 batches of 8 sequences are 12 windows of 6: nothing asked a second time, whatever the cache behind would have held.
+    assert (_arrange.cache_info().misses, _arrange.cache_info().hits) == (12, 0)
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2, 3])
