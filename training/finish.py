@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
+from schemas.whole_file import write_whole
 from training.checkpoints.commit import folder_of
-from training.evaluation.losses import read_evaluations
+from training.evaluation.evaluation_file import read_evaluations
 from training.evaluation.sample import write_samples
 from training.ledger import record_run
 from training.prepare import Job
@@ -31,6 +32,4 @@ def finish(job: Job, device: torch.device, started_at: datetime, started: float)
     seconds = time.monotonic() - started
     record_run(job.lake, run_id=uuid.uuid4().hex, config=job.config, table=job.table, out=str(job.out), counts=counts, started_at=started_at, seconds=seconds)
     summary = {**counts, "checkpoint": str(folder), "metrics": str(job.out / "metrics.jsonl"), "samples": samples, "seconds": seconds}
-    part = job.out / f"{SUMMARY}.part"
-    part.write_text(json.dumps(summary, indent=1, ensure_ascii=False), encoding="utf-8")
-    part.replace(job.out / SUMMARY)
+    write_whole(job.out / SUMMARY, json.dumps(summary, indent=1, ensure_ascii=False))

@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from schemas.errors import UsageError
 from schemas.exit_codes import DONE, FAILED, RUN_AGAIN
+from schemas.whole_file import write_whole
 from training.watching.movement import FolderWatch
 
 RENDEZVOUS = "HEADWATER_RENDEZVOUS"
@@ -133,10 +134,8 @@ def fail(place: Placement, message: str, code: int) -> NoReturn:
     try:
         if place.folder is None:
             raise FileNotFoundError
-        path = place.folder / f"failure-{place.rank}.json"
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps({"rank": place.rank, "time": time.time(), "message": message, "code": code}))
-        part.replace(path)
+        report = {"rank": place.rank, "time": time.time(), "message": message, "code": code}
+        write_whole(place.folder / f"failure-{place.rank}.json", json.dumps(report))
     except OSError:
         # Nobody to tell, or no room to tell it in.
         print(f"pretrain: rank {place.rank}: {message}", file=sys.stderr, flush=True)

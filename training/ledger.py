@@ -8,13 +8,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, write_deltalake
-
 from schemas.code_version import code_version
 from schemas.configuration import config_json
 from schemas.runs import RUNS
 from training.config import TrainingConfig
+from training.lake_tables import append_rows
 from training.reading.delta_tokens import TokenTable
 
 STAGE = "pretrain"
@@ -51,15 +49,4 @@ def record_run(
         "started_at": started_at,
         "seconds": seconds,
     }
-    uri = f"{lake.rstrip('/')}/{RUNS.name}"
-    _create(uri)
-    properties = CommitProperties(max_commit_retries=20)
-    write_deltalake(uri, pa.Table.from_pylist([row], schema=RUNS.arrow()), mode="append", commit_properties=properties)
-
-
-def _create(uri: str) -> None:
-    if DeltaTable.is_deltatable(uri):
-        return
-    table = DeltaTable.create(uri, schema=RUNS.arrow(), mode="ignore", description=f"One row is {RUNS.grain}.")
-    for check in RUNS.checks:
-        table.alter.add_constraint({check.name: check.constraint()})
+    append_rows(lake, RUNS, [row])

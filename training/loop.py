@@ -27,11 +27,11 @@ from training.megatron import parallel
 from training.megatron.build import build
 from training.megatron.optimizer import set_learning_rate
 from training.megatron.step import StepResult, Trainer, apply_update, compute_gradients
-from training.objectives.apply import ObjectiveReader, build_objective
+from training.objectives.apply import objective_reader
 from training.order.skips import StepBatches, batch_of_step, recorded_skips, tokens_of_steps
 from training.prepare import Job
 from training.reading.batch import Batch
-from training.reading.loader import BatchReader, Reader, prefetch
+from training.reading.loader import Reader, prefetch
 from training.spikes.guard import SpikeGuard
 from training.spikes.spikes import Verdict
 from training.watching.heartbeat import Heartbeat
@@ -91,7 +91,8 @@ def _train(job: Job, mesh: parallel.Mesh, device: torch.device, stop: StopReques
     with closing(saver), closing(SpikeGuard(job, mesh)) as guard, open_watch(job, mesh, device) as watch:
         evaluator = Evaluator(job.config, job.plan, job.table, mesh, device)
         clock = OwnClock(trainer.model[0].config, device, job.config.watchdog.straggler_every)
-        run = Run(job, trainer, _reader(job, mesh), evaluator, saver, guard, watch, heartbeat, clock, stop)
+        reader = objective_reader(job.config, job.plan, job.table, rank=mesh.data_rank, ranks=mesh.data_size)
+        run = Run(job, trainer, reader, evaluator, saver, guard, watch, heartbeat, clock, stop)
         first = job.first_step
         while isinstance(ended := _steps(run, first), Path):
             heartbeat.beat(step_of(ended), "load")
@@ -144,13 +145,6 @@ def _steps(run: Run, first: int) -> bool | Path:
                 return False
             run.heartbeat.beat(step + 1, "data")
     return True
-
-
-def _reader(job: Job, mesh: parallel.Mesh) -> Reader:
-    """Batches as the objective makes them of what is stored."""
-    tokenizer = job.table.tokenizer
-    objective = build_objective(job.config.objective, tokenizer, job.config.model.padded_vocabulary(tokenizer.vocabulary_size))
-    return ObjectiveReader(BatchReader(job.plan, job.table, rank=mesh.data_rank, ranks=mesh.data_size), objective)
 
 
 def _evaluate(run: Run, step: int, last_batch: int) -> None:

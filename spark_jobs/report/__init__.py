@@ -10,6 +10,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from schemas.errors import UsageError
+from schemas.whole_file import write_whole
 from spark_jobs.report.duplicates import gather_duplicates
 from spark_jobs.report.edits import gather_edits
 from spark_jobs.report.ledger import newest_runs, selecting_policy
@@ -57,6 +58,4 @@ def write_report(spark: SparkSession, lake: str, out: Path, *, crawl: str | None
         runs=runs,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(out.name + ".part")
-    part.write_text(page, encoding="utf-8")
-    part.replace(out)
+    write_whole(out, page)

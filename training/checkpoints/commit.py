@@ -28,7 +28,7 @@ class Commit:
     """Position and identity of a checkpoint. `plan` holds the fields of `training.order.plan.Plan`."""
 
     step: int
-    """Steps behind it; global batch `step` is the next one."""
+    """Steps behind it."""
     layout: str
     tokenizer: str
     """Fingerprint of the tokenizer; its definition lies beside the shards."""
@@ -39,6 +39,11 @@ class Commit:
     config: dict[str, Any]
     state: dict[str, Any] = field(default_factory=dict)
     """What else a resumed run goes on with, in kilobytes: windows of the watch, batches that are skipped."""
+
+    @property
+    def next_batch(self) -> int:
+        """The global batch that comes next; further on than `step` by the batches before it that were left out."""
+        return batch_of_step(self.step, read_skips(self.state.get("skips", [])))
 
 
 @dataclass(frozen=True)
@@ -161,8 +166,7 @@ def require_same_run(found: Commit, expected: Commit, folder: Path) -> None:
         if getattr(found, name) != getattr(expected, name):
             differences.append(f"{name} {str(getattr(found, name))[:12]} there, {str(getattr(expected, name))[:12]} here")
     # A plan may change what comes, not what has been.
-    reached = batch_of_step(found.step, read_skips(found.state.get("skips", [])))
-    past = [_leaves(asdict(Plan.from_dict(commit.plan).before(reached))) for commit in (found, expected)]
+    past = [_leaves(asdict(Plan.from_dict(commit.plan).before(found.next_batch))) for commit in (found, expected)]
     pairs = {"plan": (past[0], past[1]), "model": (found.config["model"], expected.config["model"])}
     pairs["optimizer"] = ({"kind": found.config["optimizer"]["kind"]}, {"kind": expected.config["optimizer"]["kind"]})
     pairs["parallel"] = tuple({"shard_optimizer": commit.config["parallel"].get("shard_optimizer", False)} for commit in (found, expected))  # type: ignore[assignment]

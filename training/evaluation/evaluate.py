@@ -16,10 +16,11 @@ import torch
 from training.audit.contamination import Overlap, overlaps
 from training.audit.past_run import PastRun
 from training.evaluation.asked import Asked
+from training.evaluation.evaluation_file import Evaluation
 from training.evaluation.evaluation_report import write_report
 from training.evaluation.harness import TaskResult, run_tasks
 from training.evaluation.held_out import held_out_stretches
-from training.evaluation.losses import Evaluation, Evaluator
+from training.evaluation.losses import Evaluator
 from training.evaluation.memorisation import CONTINUATION, Memorised, probe, trained_stretches, untrained_stretches
 from training.evaluation.trained_model import TrainedModel, trained_model
 from training.exchange.export_hf import export

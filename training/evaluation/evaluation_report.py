@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from schemas.whole_file import write_whole
+
 type Cells = Iterable[Any]
 
 
@@ -17,9 +19,7 @@ def write_report(folder: Path, name: str, results: dict[str, Any]) -> list[Path]
     paths = []
     for kind, text in texts.items():
         path = folder / f"{name}.{kind}"
-        part = path.with_suffix(".part")
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        write_whole(path, text)
         paths.append(path)
     return paths
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ import torch
 import torch.distributed as dist
 
 from training.config import TrainingConfig
+from training.evaluation.evaluation_file import Evaluation, mean_loss, read_evaluations, write_evaluations
 from training.evaluation.held_out import HeldOutReader, held_out_stretches
 from training.megatron.model import Model
 from training.megatron.optimizer import Replica
@@ -26,20 +25,6 @@ from training.reading.delta_tokens import TokenTable
 from training.reading.token_bytes import bytes_of_tokens
 
 log = structlog.get_logger()
-
-FILE = "evaluation.jsonl"
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Held-out losses of one source after `step` steps, in nats a token; bits per byte of its text where every token is predicted from those before it."""
-
-    step: int
-    source: str
-    objective: str
-    loss: float
-    bits_per_byte: float | None
-    tokens: int
 
 
 class Evaluator:
@@ -137,26 +122,5 @@ class Evaluator:
 def _objectives(config: TrainingConfig, table: TokenTable) -> dict[str, Objective]:
     """What is evaluated: text from left to right where the model can, and the run's own objective."""
     kind = config.objective.kind
-    own = build_objective(config.objective, table.tokenizer, config.model.padded_vocabulary(table.tokenizer.vocabulary_size))
     as_stored: dict[str, Callable[[Batch], Batch]] = {"causal": lambda batch: batch} if config.objective.is_causal else {}
-    return as_stored | ({} if kind == "causal" else {kind: own})
-
-
-def mean_loss(evaluations: list[Evaluation], objective: str) -> float:
-    """Nats a token over all sources."""
-    chosen = [one for one in evaluations if one.objective == objective]
-    return sum(one.loss * one.tokens for one in chosen) / sum(one.tokens for one in chosen)
-
-
-def write_evaluations(out: Path, evaluations: list[Evaluation]) -> None:
-    """Put an evaluation into the file of a run, after those of earlier steps; what the file has of later steps was before a restart, and goes."""
-    kept = [one for one in read_evaluations(out) if one.step < evaluations[0].step]
-    part = out / f"{FILE}.part"
-    part.write_text("".join(json.dumps(asdict(one)) + "\n" for one in [*kept, *evaluations]), encoding="utf-8")
-    part.replace(out / FILE)
-
-
-def read_evaluations(out: Path) -> list[Evaluation]:
-    """All evaluations of a run, in order of their steps."""
-    path = out / FILE
-    return [Evaluation(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+    return as_stored | ({} if kind == "causal" else {kind: build_objective(config, table.tokenizer)})

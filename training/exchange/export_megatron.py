@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from schemas.errors import ContractError, UsageError
+from schemas.whole_file import write_whole
 from training.reading.delta_tokens import RowGroup, TokenFile, Tokenizer, TokenTable, open_tokens, system_at
 
 MAGIC = b"MMIDIDX\x00\x00"
@@ -163,6 +164,4 @@ def _write_manifest(out: Path, table: TokenTable, kind: np.dtype[Any], exported:
         "sources": [asdict(source) for source in exported],
     }
     (out / "tokenizer.json").write_text(tokenizer.definition, encoding="utf-8")
-    part = out / f"{MANIFEST}.part"
-    part.write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
-    part.replace(out / MANIFEST)
+    write_whole(out / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))

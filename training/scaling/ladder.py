@@ -12,6 +12,7 @@ import yaml
 
 from schemas.errors import HeadwaterError, UsageError
 from schemas.exit_codes import DONE
+from schemas.whole_file import write_whole
 from training.config import TrainingConfig, require_fit
 from training.costs.accounting import matmul_parameters
 from training.launch import start_ranks
@@ -124,7 +125,7 @@ def train_rung(one: Rung, lake: str, out: Path, ranks: int) -> Path:
     recipe, text = folder / "recipe.yaml", yaml.safe_dump(one.config.model_dump(mode="json"), sort_keys=False)
     if recipe.is_file() and recipe.read_text(encoding="utf-8") != text:
         raise UsageError(f"{folder}: has a run of another recipe; choose another --out, or the former options")
-    recipe.write_text(text, encoding="utf-8")
+    write_whole(recipe, text)
     # The summary is the last thing that a run writes.
     if not (folder / SUMMARY).is_file():
         code = start_ranks([str(recipe), "--lake", lake, "--out", str(folder)], ranks)

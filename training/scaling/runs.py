@@ -9,8 +9,10 @@ from pathlib import Path
 from statistics import fmean
 
 from schemas.errors import UsageError
+from schemas.whole_file import write_whole
 from training.checkpoints.commit import newest_commit
 from training.config import TrainingConfig
+from training.evaluation.evaluation_file import mean_loss, read_evaluations
 from training.scaling.fit import Fit, Point
 from training.scaling.laws import Law
 from training.watching.metrics import read_metrics
@@ -56,7 +58,7 @@ def write_points(path: Path, points: list[Point]) -> None:
 
 
 def write_fit(path: Path, fit: Fit) -> None:
-    path.write_text(json.dumps(asdict(fit)), encoding="utf-8")
+    write_whole(path, json.dumps(asdict(fit)))
 
 
 def read_fit(path: Path) -> Fit:
@@ -70,10 +72,8 @@ def read_fit(path: Path) -> Fit:
 
 def _held_out_loss(out: Path, step: int) -> float | None:
     """Mean over all sources of the evaluation after the last step, of text from left to right."""
-    path = out / "evaluation.jsonl"
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
-    found = [(line["loss"], line["tokens"]) for line in lines if line["step"] == step and line["objective"] == "causal"]
-    return sum(loss * tokens for loss, tokens in found) / sum(tokens for _, tokens in found) if found else None
+    found = [one for one in read_evaluations(out) if one.step == step and one.objective == "causal"]
+    return mean_loss(found, "causal") if found else None
 
 
 def _point(row: dict[str, str], where: str) -> Point:

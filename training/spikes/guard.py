@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 
 from schemas.errors import DecisionNeeded
+from schemas.whole_file import write_whole
 from training.checkpoints import checkpoint
 from training.checkpoints.commit import Commit, committed, read_commit, step_of, undo_after
 from training.megatron.parallel import Mesh, own_stretches
@@ -88,7 +89,7 @@ class SpikeGuard:
             self._recorder.flush()
             # The checkpoints first: one that has trained on a batch which is left out must not be gone on from.
             undo_after(self._job.out, commit.step)
-            _write_atomically(self._job.out / FILE, json.dumps({**self.to_json(), "usual_losses": {}}))
+            write_whole(self._job.out / FILE, json.dumps({**self.to_json(), "usual_losses": {}}))
             log.warning("rolled back", to_step=commit.step, rollbacks=self._state.rollbacks, skips=self.skips)
         dist.barrier()
         checkpoint.load(state, target, commit)
@@ -161,9 +162,3 @@ def _gather_rows(batch: Batch, result: StepResult, mesh: Mesh) -> list[RowLosses
     found: list[Any] = [None] * mesh.world_size
     dist.gather_object(own, found if mesh.rank == 0 else None, dst=0)
     return [part for part in found if part is not None]
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)

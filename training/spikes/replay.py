@@ -15,12 +15,12 @@ import torch
 from schemas.errors import UsageError
 from training.audit.past_run import PastRun
 from training.audit.trace import TracedSpan, trace_batch
-from training.checkpoints.commit import Commit, committed, read_commit
+from training.checkpoints.commit import committed, read_commit
 from training.evaluation.trained_model import TrainedModel, trained_model
 from training.megatron.step import run_schedule
-from training.objectives.apply import ObjectiveReader, build_objective
-from training.order.skips import Skips, batch_of_step, read_skips
-from training.reading.loader import BatchReader, Reader
+from training.objectives.apply import objective_reader
+from training.order.skips import Skips, step_of_batch
+from training.reading.loader import Reader
 from training.spikes.fault import BatchReplay, DocumentReplay, Fault, batch_deviations, judge_fault, replay_documents, suspects
 from training.spikes.token_evidence import MANY_REPETITIONS, DocumentEvidence, document_evidence
 
@@ -73,14 +73,14 @@ def replay(run: PastRun, batch: int, folders: Sequence[Path], neighbours: int, d
 def choose_checkpoints(run: PastRun, batch: int) -> list[Path]:
     """The newest checkpoint that has not trained on the batch or later ones, and another one: an earlier one, or else the first later one."""
     folders = committed(run.out)
-    before = [folder for folder in folders if _position(read_commit(folder)) <= batch]
+    before = [folder for folder in folders if read_commit(folder).next_batch <= batch]
     after = [folder for folder in folders if folder not in before]
     return [*before[-2:], *after[: max(0, 2 - len(before))]]
 
 
 def neighbours_of(batch: int, skips: Skips, count: int) -> list[int]:
     """Batches that the run trained on before this one, nearest first; those after it where there are too few."""
-    trained = [index for index in range(max(0, batch - 20 * count), batch + 20 * count) if index != batch and not _is_left_out(index, skips)]
+    trained = [index for index in range(max(0, batch - 20 * count), batch + 20 * count) if index != batch and step_of_batch(index, skips) is not None]
     return sorted(trained, key=lambda index: (index > batch, abs(index - batch)))[:count]
 
 
@@ -99,9 +99,7 @@ def describe(found: Replay, run: PastRun) -> list[str]:
 
 
 def _ask(trained: TrainedModel, run: PastRun, batch: int, others: list[int], spans: dict[int, list[TracedSpan]]) -> BatchReplay:
-    tokenizer = run.table.tokenizer
-    objective = build_objective(run.config.objective, tokenizer, run.config.model.padded_vocabulary(tokenizer.vocabulary_size))
-    reader = ObjectiveReader(BatchReader(run.plan, run.table, rank=0, ranks=1), objective)
+    reader = objective_reader(run.config, run.plan, run.table, rank=0, ranks=1)
     loss, documents = _losses(trained, reader, batch, spans[batch], len(run.plan.sources))
     neighbours = [_losses(trained, reader, index, spans[index], len(run.plan.sources)) for index in others]
     around = tuple(document for _, found in neighbours for document in found)
@@ -117,12 +115,3 @@ def _losses(trained: TrainedModel, reader: Reader, index: int, spans: list[Trace
     tokens, counted = (array.reshape(losses.shape) for array in (batch.tokens, batch.counted))
     total, count = sum(part["sources"] for part in parts).sum(1).tolist()
     return total / count if count else math.nan, document_evidence(spans, tokens, losses, counted)
-
-
-def _position(commit: Commit) -> int:
-    """The batch that comes next for a checkpoint."""
-    return batch_of_step(commit.step, read_skips(commit.state.get("skips", [])))
-
-
-def _is_left_out(batch: int, skips: Skips) -> bool:
-    return any(first <= batch < end for first, end in skips)

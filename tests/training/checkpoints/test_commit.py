@@ -58,6 +58,10 @@ def test_a_commit_comes_back_with_the_state_that_others_put_in(out: Path) -> Non
     assert read_commit(folder_of(out, 10)).state == {"skips": [[4, 6]]}
 
 
+def test_the_batch_that_comes_next_is_further_on_than_the_step_by_what_was_left_out() -> None:
+    assert [commit(step).next_batch for step in (3, 4, 10)] == [3, 6, 12]
+
+
 def test_a_truncated_shard_falls_back_to_the_commit_before(out: Path) -> None:
     cut(folder_of(out, 30) / "__1_0.distcp")
     assert newest_commit(out) == (folder_of(out, 20), commit(20))

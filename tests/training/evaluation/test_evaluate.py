@@ -16,7 +16,7 @@ from schemas.decontamination import DECONTAMINATION
 from schemas.errors import NothingToDo, UsageError
 from training.checkpoints.commit import committed
 from training.evaluation.asked import Asked, open_checkpoint
-from training.evaluation.losses import read_evaluations
+from training.evaluation.evaluation_file import read_evaluations
 
 pytestmark = pytest.mark.distributed
 

@@ -14,8 +14,8 @@ import torch
 from tokenizers import Tokenizer
 
 from training.config import TrainingConfig
+from training.evaluation.evaluation_file import Evaluation, read_evaluations
 from training.evaluation.held_out import HeldOutReader, held_out_stretches
-from training.evaluation.losses import Evaluation, read_evaluations
 from training.order.plan import Plan
 from training.order.plan_stages import make_plan
 from training.reading.delta_tokens import TokenTable, open_tokens
