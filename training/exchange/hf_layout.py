@@ -14,6 +14,7 @@ import torch
 
 from schemas.errors import UsageError
 from training.config import ModelConfig
+from training.exchange.hf_positions import position_settings, position_values
 
 EMBEDDING = "embedding.word_embeddings.weight"
 OUTPUT = "output_layer.weight"
@@ -152,10 +153,8 @@ def layout_config(config: ModelConfig, *, rows: int, sequence_length: int, end_o
         "num_key_value_heads": config.query_groups,
         "head_dim": config.head,
         "hidden_act": "silu",
-        "max_position_embeddings": sequence_length,
         "rms_norm_eps": config.norm_epsilon,
-        "rope_theta": config.rope_base,
-        "rope_parameters": {"rope_type": "default", "rope_theta": config.rope_base},
+        **position_values(config, sequence_length),
         "attention_bias": False,
         "attention_dropout": 0.0,
         "initializer_range": config.initial_deviation,
@@ -187,15 +186,12 @@ def model_settings(values: Mapping[str, Any], vocabulary_size: int, where: str) 
     if kind not in names:
         raise UsageError(f"{where}: model_type is {kind}; known are {', '.join(names)}")
     qk_norm, mixed = names[kind]
-    rope = values.get("rope_parameters") or values.get("rope_scaling") or {}
     other = {
         "hidden_act": values.get("hidden_act", "silu") != "silu",
         "attention_bias": bool(values.get("attention_bias")),
         "mlp_bias": bool(values.get("mlp_bias")),
-        "rope_parameters": rope.get("rope_type", rope.get("type", "default")) != "default",
         "sliding_window": bool(values.get("sliding_window")) and values.get("use_sliding_window", True),
         "mlp_only_layers": bool(values.get("mlp_only_layers")) or values.get("decoder_sparse_step", 1) != 1,
-        "partial_rotary_factor": values.get("partial_rotary_factor", rope.get("partial_rotary_factor", 1.0)) != 1.0,
     }
     for key, found in other.items():
         if found:
@@ -212,7 +208,7 @@ def model_settings(values: Mapping[str, Any], vocabulary_size: int, where: str) 
         "head_width": None if head * heads == values["hidden_size"] else head,
         "ffn": values["moe_intermediate_size" if kind == "qwen3_moe" else "intermediate_size"],
         "qk_norm": qk_norm,
-        "rope_base": float(rope.get("rope_theta") or values.get("rope_theta") or 10_000.0),
+        **position_settings(values, where),
         "norm_epsilon": values.get("rms_norm_eps", 1e-6),
         "tied": bool(values.get("tie_word_embeddings", False)),
         "initial_deviation": values.get("initializer_range", 0.02),

@@ -12,9 +12,11 @@ from typing import Any
 
 import torch
 import yaml
+from pydantic import ValidationError
 from safetensors import safe_open
 from tokenizers import Tokenizer
 
+from schemas.configuration import describe_validation_error
 from schemas.errors import UsageError
 from training.checkpoints.commit import newest_commit
 from training.checkpoints.saver import Saver
@@ -104,7 +106,10 @@ def _with_model_of(source: Path, config: TrainingConfig, lake: str) -> TrainingC
     size = open_tokens(lake, config.data.tokens_version).tokenizer.vocabulary_size
     settings = model_settings(json.loads(path.read_text(encoding="utf-8")), size, str(path))
     kept = {name: getattr(config.model, name) for name in KEPT}
-    return TrainingConfig.model_validate({**config.model_dump(), "model": {**kept, **settings}})
+    try:
+        return TrainingConfig.model_validate({**config.model_dump(), "model": {**kept, **settings}})
+    except ValidationError as error:
+        raise UsageError(describe_validation_error(error, str(path))) from None
 
 
 def _require_same_tokenizer(source: Path, job: Job) -> None:

@@ -22,6 +22,7 @@ from training.config import ModelConfig, ParallelConfig
 from training.megatron.attention import Attention
 from training.megatron.initial_weights import initialise
 from training.megatron.parallel import Mesh
+from training.megatron.rotary import scaled_frequencies
 
 
 class RMSNorm(torch.nn.RMSNorm):
@@ -80,6 +81,9 @@ def build_model(
             share_embeddings_and_output_weights=config.tied,
             vp_stage=stage,
         )
+        if config.rope_scaling:
+            # megatron-core's own scaling has the limits and the length of Llama 3.1 written into it.
+            stretch.rotary_pos_emb.inv_freq = scaled_frequencies(stretch.rotary_pos_emb.inv_freq, config.rope_scaling)
         stretches.append(stretch.to(device=device, dtype=dtype))
     model = Model(stretches)
     _mark_experts(model)

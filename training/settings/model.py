@@ -9,6 +9,28 @@ from pydantic import Field, model_validator
 from schemas.configuration import Config
 
 
+class RopeScalingConfig(Config):
+    """How rotary positions are stretched for longer sequences than the model first learned from, as in Llama 3.1 (by parts: arXiv 2309.00071, section 3.2).
+
+    The defaults are those of Llama 3.1; Llama 3.2 has a factor of 32.
+    """
+
+    factor: float = Field(default=8.0, ge=1)
+    """How much slower the slow frequencies turn."""
+    low_frequency_factor: float = Field(default=1.0, gt=0)
+    """Turns within the original length up to which a frequency counts as slow."""
+    high_frequency_factor: float = Field(default=4.0, gt=0)
+    """Turns within the original length from which on a frequency stays as it is."""
+    original_length: int = Field(default=8192, ge=1)
+    """Tokens of the sequences that the model first learned from."""
+
+    @model_validator(mode="after")
+    def _ramp_rises(self) -> RopeScalingConfig:
+        if self.low_frequency_factor >= self.high_frequency_factor:
+            raise ValueError(f"low_frequency_factor: must be less than high_frequency_factor {self.high_frequency_factor}")
+        return self
+
+
 class ModelConfig(Config):
     """A decoder-only transformer with RMSNorm, SwiGLU, rotary positions and grouped-query attention, dense or with a mixture of experts."""
 
@@ -40,6 +62,8 @@ class ModelConfig(Config):
     """Whether queries and keys are normed in each head, which keeps attention logits from growing (arXiv 2302.05442, section 2; Qwen3)."""
     rope_base: float = Field(default=10_000.0, gt=1)
     """Base of the rotary position frequencies (arXiv 2104.09864, section 3.2.2)."""
+    rope_scaling: RopeScalingConfig | None = None
+    """How rotary positions are stretched; none for not at all."""
     norm_epsilon: float = Field(default=1e-5, gt=0)
     """Added to the mean square in RMSNorm."""
     tied: bool = True
