@@ -44,9 +44,10 @@ def prepare(folder: Path, tokens: int) -> None:
 
 def write_lake(lake: Path, tokens: int, files: int) -> None:
     """A lake whose `tokens` table is one source in `files` files; equal tokens in equal order, however many files."""
-    location = lake / "tokens" / "source=web"
+    folder = "source=web/increment=0"
+    location = lake / "tokens" / folder
     location.mkdir(parents=True)
-    schema = pa.schema([field for field in TOKENS.arrow() if field.name != "source"])
+    schema = pa.schema([field for field in TOKENS.arrow() if field.name not in TOKENS.partition_by])
     actions, first = [], 0
     for file in range(files):
         lengths, ids = zip(*(chunk(number, tokens // CHUNKS) for number in range(file * CHUNKS // files, (file + 1) * CHUNKS // files)), strict=True)
@@ -59,15 +60,16 @@ def write_lake(lake: Path, tokens: int, files: int) -> None:
             "n_tokens": pa.array(sizes.astype(np.int32)),
             "tokens": pa.Array.from_buffers(pa.binary(), count, [None, pa.py_buffer(offsets), pa.py_buffer(values)]),
             "tokenizer": pa.array(["f" * 64] * count),
+            "text_hash": pa.array(["0" * 32] * count),
         }
         path = location / f"part-{file:05d}.parquet"
         pq.write_table(pa.table(columns, schema=schema), path)
         keys = {"shuffle_key": first}, {"shuffle_key": first + count - 1}
         statistics = json.dumps({"numRecords": count, "minValues": keys[0], "maxValues": keys[1]})
-        actions.append(AddAction(f"source=web/{path.name}", path.stat().st_size, {"source": "web"}, int(time.time() * 1000), True, statistics))
+        actions.append(AddAction(f"{folder}/{path.name}", path.stat().st_size, {"source": "web", "increment": "0"}, int(time.time() * 1000), True, statistics))
         first += count
-    table = DeltaTable.create(str(lake / "tokens"), TOKENS.arrow(), partition_by=["source"])
-    table.create_write_transaction(actions, "append", TOKENS.arrow(), ["source"], commit_properties=CommitProperties())
+    table = DeltaTable.create(str(lake / "tokens"), TOKENS.arrow(), partition_by=TOKENS.partition_by)
+    table.create_write_transaction(actions, "append", TOKENS.arrow(), list(TOKENS.partition_by), commit_properties=CommitProperties())
     tokenizer = {
         "fingerprint": "f" * 64,
         "kind": "random",

@@ -51,12 +51,14 @@ def write_random_lake(folder: Path) -> Path:
         data = {
             "doc_id": [f"{first + n:032x}" for n in range(count)],
             "source": ["random"] * count,
+            "increment": [0] * count,
             "shuffle_key": range(first, first + count),
             "n_tokens": [DOCUMENT_TOKENS] * count,
             "tokens": [row.tobytes() for row in tokens],
             "tokenizer": ["f" * 64] * count,
+            "text_hash": ["0" * 32] * count,
         }
-        write_deltalake(str(folder / "tokens"), pa.table(data, schema=TOKENS.arrow()), mode="append", partition_by=["source"])
+        write_deltalake(str(folder / "tokens"), pa.table(data, schema=TOKENS.arrow()), mode="append", partition_by=TOKENS.partition_by)
     row = {
         "fingerprint": "f" * 64,
         "kind": "random",

@@ -35,12 +35,13 @@ TOKENIZERS = Table(
 
 TOKENS = Table(
     name="tokens",
-    grain="one document of the corpus; the stored order, by (shuffle_key, doc_id) within a source, is the order of the first epoch",
+    grain="one document of the corpus; the stored order, by (shuffle_key, doc_id) within a source and increment, is the order of the first epoch",
     key=("doc_id",),
-    partition_by=("source",),
+    partition_by=("source", "increment"),
     columns=(
         Column(name="doc_id", type="string", description="the document"),
         Column(name="source", type="string", description="its source in the training plan"),
+        Column(name="increment", type="int", description="how often documents had been added before this one was; 0 for those of the first time"),
         Column(name="shuffle_key", type="long", description="keyed hash of doc_id that orders the documents"),
         Column(name="n_tokens", type="int", description="number of tokens, the closing one included"),
         Column(
@@ -49,8 +50,10 @@ TOKENS = Table(
             description="token ids, little-endian: uint16 for a vocabulary of at most 65,536, else uint32; ends with the end-of-document id",
         ),
         Column(name="tokenizer", type="string", description="fingerprint of the tokenizer"),
+        Column(name="text_hash", type="string", description="128-bit hash, in hex, of the text that was tokenised"),
     ),
     checks=(
+        Check(name="increment_not_negative", condition="increment >= 0"),
         Check(name="has_tokens", condition="n_tokens > 0"),
         Check(name="two_or_four_bytes_each", condition="octet_length(tokens) IN (2 * n_tokens, 4 * n_tokens)"),
     ),

@@ -37,12 +37,18 @@ def read_table(spark: SparkSession, lake: str, table: Table, *, version: int | N
 
 
 def write_table(
-    data: DataFrame, lake: str, table: Table, *, replace_where: str | None = None, observe: Mapping[str, Column] = MappingProxyType({})
+    data: DataFrame,
+    lake: str,
+    table: Table,
+    *,
+    append: bool = False,
+    replace_where: str | None = None,
+    observe: Mapping[str, Column] = MappingProxyType({}),
 ) -> tuple[int, dict[str, int]]:
-    """Replace the table, or the rows that `replace_where` selects, in one transaction; Delta refuses rows that break a CHECK.
+    """Replace the table, or the rows that `replace_where` selects, or `append` to it, in one transaction; Delta refuses rows that break a CHECK.
 
-    Repeating a killed write leaves the same rows. Returns the committed Delta version, and `rows` with the aggregates of `observe`, gathered
-    during the write without a second scan.
+    Repeating a killed write leaves the same rows, if what is appended is what the table lacks. Returns the committed Delta version, and of what was
+    written `rows` and the aggregates of `observe`, gathered during the write without a second scan.
     """
     spark = data.sparkSession
     table.require(_types(data), f"the output for {table.name}")
@@ -51,11 +57,18 @@ def write_table(
     observed = data.select(*table.column_names).observe(
         observation, F.count(F.lit(1)).alias("rows"), *(aggregate.alias(name) for name, aggregate in observe.items())
     )
-    writer = observed.write.format("delta").mode("overwrite")
+    writer = observed.write.format("delta").mode("append" if append else "overwrite")
     if replace_where is not None:
         writer = writer.option("replaceWhere", replace_where)
     writer.save(table_path(lake, table))
     return current_version(spark, lake, table), dict(observation.get)
+
+
+def count_table(spark: SparkSession, lake: str, table: Table, aggregates: Mapping[str, Column]) -> dict[str, int]:
+    """`rows` and the aggregates of the whole table."""
+    counted = read_table(spark, lake, table).agg(F.count(F.lit(1)).alias("rows"), *(aggregate.alias(name) for name, aggregate in aggregates.items())).first()
+    assert counted is not None
+    return counted.asDict()
 
 
 def append_rows(data: DataFrame, lake: str, table: Table) -> None:

@@ -56,6 +56,10 @@ class Stage:
     """Whether the transform also takes `observation`, and counts in it what it reads but does not give out."""
     models: Callable[[Any], Mapping[str, str]] = field(default=lambda config: {})
     """Files that the configuration names (models, lists), with their SHA-256."""
+    keep: Callable[[Any], bool] = field(default=lambda config: False)
+    """Whether what was made under the same settings stays when inputs or code have changed."""
+    grow: Callable[..., DataFrame | None] | None = None
+    """For scope `lake`: `grow(stored, *inputs, config=...)` gives the rows that the stored table lacks, to be appended; None where all are written anew."""
     enabled: Callable[[Any], bool] = field(default=lambda config: True)
     """Whether a pipeline runs the stage under this configuration; where it does not, later stages read an empty table in its place."""
 
@@ -86,9 +90,12 @@ class Lake:
         """The newest entry of each stage and crawl in the ledger, as it was when first asked."""
         if not delta_io.table_exists(self.spark, self.path, RUNS):
             return {}
-        newest = F.max_by(F.struct("fingerprint", "output_version", "counts", "seconds"), "started_at").alias("newest")
+        newest = F.max_by(F.struct("fingerprint", "config", "output_version", "counts", "seconds"), "started_at").alias("newest")
         entries = delta_io.read_table(self.spark, self.path, RUNS).groupBy("stage", "crawl").agg(newest).collect()
         return {(entry["stage"], entry["crawl"]): entry["newest"] for entry in entries}
+
+    def has(self, table: Table) -> bool:
+        return delta_io.table_exists(self.spark, self.path, table)
 
     def read(self, table: Table, scope: str) -> DataFrame:
         if table.name in self.outside:
@@ -110,18 +117,25 @@ def run_stage(stage: Stage, lake: Lake, config: Config) -> Run:
     models = dict(stage.models(config))
     fingerprint = stage_fingerprint(stage, lake, config, inputs, models)
     done = lake.newest_runs.get((stage.name, lake.crawl if stage.scope == "crawl" else None))
-    if done is not None and done["fingerprint"] == fingerprint and delta_io.table_exists(lake.spark, lake.path, stage.writes):
-        log.info("stage is up to date", stage=stage.name, version=done["output_version"])
-        return Run(stage.name, done["output_version"], json.loads(done["counts"]), done["seconds"], repeated=False)
+    if done is not None and lake.has(stage.writes):
+        counts = json.loads(done["counts"])
+        is_current = done["fingerprint"] == fingerprint
+        if is_current or (stage.keep(config) and done["config"] == config_json(config) and counts["rows"] > 0):
+            log.info("stage is up to date" if is_current else "stage is kept: its settings are the same", stage=stage.name, version=done["output_version"])
+            return Run(stage.name, done["output_version"], counts, done["seconds"], repeated=False)
     log.info("stage starts", stage=stage.name)
     started_at, started = datetime.now(UTC), time.monotonic()
     try:
         with progress_line(lake.spark, stage.name):
             reading = {"observation": Observation(f"read by {stage.name}")} if stage.observes_reading else {}
-            output = stage.transform(*(lake.read(table, stage.scope) for table in stage.reads), config=config, **reading)
+            tables = [lake.read(table, stage.scope) for table in stage.reads]
+            added = stage.grow(lake.read(stage.writes, stage.scope), *tables, config=config) if stage.grow and lake.has(stage.writes) else None
+            output = stage.transform(*tables, config=config, **reading) if added is None else added
         replace = f"crawl = {_sql_text(lake.crawl)}" if stage.scope == "crawl" else None
         with progress_line(lake.spark, stage.name):
-            version, counts = delta_io.write_table(output, lake.path, stage.writes, replace_where=replace, observe=stage.counts())
+            version, counts = delta_io.write_table(output, lake.path, stage.writes, append=added is not None, replace_where=replace, observe=stage.counts())
+            if added is not None:
+                counts = {"appended_rows": counts["rows"], **delta_io.count_table(lake.spark, lake.path, stage.writes, stage.counts())}
         counts |= {name: count for observation in reading.values() for name, count in observation.get.items()}
         if stage.conserves is not None:
             _require_conservation(stage, lake, counts["rows"])

@@ -59,6 +59,9 @@ class Config(configuration.Config):
     """About how many characters of each language to measure tokens a word and bytes a token on: outside the sample, unless it takes the language whole."""
     seed: int = 0
     """Chooses the sample."""
+    on_new_data: Literal["keep", "retrain"] = "keep"
+    """What becomes of the tokenizer when the corpus changes and its own settings do not. Another tokenizer makes all stored tokens anew, and no training
+    run that has begun can use them."""
 
     @field_validator("special_tokens")
     @classmethod
@@ -165,4 +168,8 @@ def train_tokenizer(texts: Iterator[str], config: Config) -> Tokenizer:
     return as_tokenizer(model)
 
 
-STAGE = Stage(name="train_tokenizer", reads=(CORPUS,), writes=TOKENIZERS, config=Config, transform=transform, scope="lake")
+def is_kept(config: Config) -> bool:
+    return config.on_new_data == "keep"
+
+
+STAGE = Stage(name="train_tokenizer", reads=(CORPUS,), writes=TOKENIZERS, config=Config, transform=transform, scope="lake", keep=is_kept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import xxhash
 from pyspark.sql import DataFrame
 
 from schemas.corpus import CORPUS
@@ -65,7 +66,9 @@ def test_kept_documents_enter_with_all_their_edits(spark, documents_of):
     for broadcast_kept in (True, False):
         config = Config(source="books", broadcast_kept=broadcast_kept)
         corpus = transform(documents, decisions, *spans_of(spark, spans), config=config)
-        assert {tuple(row) for row in corpus.collect()} == expected
+        rows = corpus.collect()
+        assert {tuple(value for name, value in row.asDict().items() if name != "text_hash") for row in rows} == expected
+        assert {row.text_hash for row in rows} == {xxhash.xxh3_128_hexdigest(row.text.encode()) for row in rows}
 
 
 def test_documents_that_are_edited_and_left_empty_are_counted_and_stored_by_language(spark, documents_of, tmp_path):

@@ -71,6 +71,16 @@ def test_a_finished_stage_is_not_run_again_until_its_inputs_or_configuration_cha
     assert pages(spark, lake_of(spark, tmp_path, []))[0] == Row(id=1, crawl="c1", score=0.25)
 
 
+def test_what_a_stage_keeps_stays_until_its_settings_change_or_while_it_is_empty(spark, tmp_path):
+    kept = stage(keep=lambda config: True)
+    assert run_stage(kept, lake_of(spark, tmp_path, []), Score()).repeated
+    first = run_stage(kept, lake_of(spark, tmp_path, [1]), Score())
+    assert first.repeated
+    again = run_stage(kept, lake_of(spark, tmp_path, [1, 2]), Score())
+    assert (again.repeated, again.output_version) == (False, first.output_version)
+    assert run_stage(kept, lake_of(spark, tmp_path, [1, 2]), Score(score=0.25)).counts == {"rows": 2}
+
+
 def test_one_crawl_s_rows_are_replaced_and_the_others_stay(spark, tmp_path):
     def second(listing, *, config):
         return add_score(listing, config=config, crawl="c2")

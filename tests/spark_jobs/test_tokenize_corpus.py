@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 from pydantic import ValidationError
 from pyspark.sql import DataFrame
 from tokenizers import Tokenizer
 
 from schemas.corpus import CORPUS
+from schemas.tokens import TOKENS
 from spark_jobs import delta_io, tokenize_corpus, train_tokenizer
+from spark_jobs.run_stage import Lake, run_stage
 
 pytestmark = pytest.mark.spark
 
 TEXTS = [f"The river {name} carries {n * 37} barrels of water past town {n}, and nobody counts them." for n, name in enumerate(["Aar", "Inn", "Ob", "Po"] * 10)]
 
 
+def hash_of(text: str) -> str:
+    return hashlib.md5(text.encode()).hexdigest()
+
+
 def corpus_of(spark, texts: list[str], languages: list[str | None] | None = None) -> DataFrame:
     labels = languages or ["en"] * len(texts)
-    rows = [(f"{n:032x}", "c1", "web", None, None, labels[n], 1.0, None, text, "a.warc.gz", n) for n, text in enumerate(texts)]
+    rows = [(f"{n:032x}", "c1", "web", None, None, labels[n], 1.0, None, text, hash_of(text), "a.warc.gz", n) for n, text in enumerate(texts)]
     return spark.createDataFrame(rows, CORPUS.spark())
 
 
@@ -103,8 +114,74 @@ def test_the_stored_order_does_not_depend_on_the_number_of_files(spark, tmp_path
         tokens = tokenize_corpus.transform(corpus.repartition(partitions), tokenizers, config=config)
         lake = str(tmp_path / str(partitions))
         delta_io.write_table(tokens, lake, tokenize_corpus.STAGE.writes)
-        files = sorted((tmp_path / str(partitions) / "tokens" / "source=web").glob("*.parquet"))
+        files = sorted((tmp_path / str(partitions) / "tokens" / "source=web" / "increment=0").glob("*.parquet"))
         stored = [spark.read.parquet(str(file)).select("shuffle_key", "doc_id").collect() for file in files]
         orders.append([tuple(row) for rows in sorted(stored) for row in rows])
     assert len(files) > 3
     assert orders[0] == orders[1] == sorted(orders[0])
+
+
+@pytest.fixture(scope="module")
+def grown(spark, tmp_path_factory) -> dict[str, object]:
+    """A lake whose corpus gets a second crawl and a page more in the first one, then nothing, then loses a page."""
+    lake = str(tmp_path_factory.mktemp("grown"))
+    pages = [(f"{n:032x}", "c1" if n < 24 or n == 39 else "c2", text) for n, text in enumerate(TEXTS)]
+    corpora = {"first": pages[:24], "second": pages, "again": list(reversed(pages)), "without a page": pages[1:]}
+    tokenizers = train_tokenizer.transform(corpus_of(spark, TEXTS), config=train_tokenizer.Config(vocabulary_size=400)).persist()
+    found: dict[str, object] = {"lake": lake}
+    for name, rows in corpora.items():
+        data = [(doc_id, crawl, "web", None, None, "en", 1.0, None, text, hash_of(text), "a.warc.gz", n) for n, (doc_id, crawl, text) in enumerate(rows)]
+        inputs = {"corpus": spark.createDataFrame(data, CORPUS.spark()), "tokenizers": tokenizers}
+        run = run_stage(tokenize_corpus.STAGE, Lake(spark, lake, "c2", inputs), tokenize_corpus.Config(text_bytes_per_file=1000))
+        found[name] = run, {row.doc_id: row for row in delta_io.read_table(spark, lake, TOKENS).collect()}
+    tokenizers.unpersist()
+    return found
+
+
+def test_documents_that_are_new_in_the_corpus_are_appended_as_an_increment_of_their_own(grown):
+    (_, before), (run, after) = grown["first"], grown["second"]
+    assert {doc_id: row for doc_id, row in after.items() if row.increment == 0} == before
+    assert sorted(doc_id for doc_id, row in after.items() if row.increment == 1) == [f"{n:032x}" for n in range(24, 40)]
+    assert run.counts == {"rows": 40, "appended_rows": 16, "tokens": sum(row.n_tokens for row in after.values())}
+
+
+def test_an_increment_is_stored_in_its_own_order(spark, grown):
+    table = DeltaTable(grown["lake"] + "/tokens", version=grown["second"][0].output_version)
+    actions = pa.table(table.get_add_actions(flatten=True)).sort_by([("partition.increment", "ascending"), ("min.shuffle_key", "ascending")])
+    assert set(actions["partition.increment"].to_pylist()) == {0, 1}
+    stored = {0: [], 1: []}
+    for path, increment in zip(actions["path"].to_pylist(), actions["partition.increment"].to_pylist(), strict=True):
+        stored[increment] += pq.read_table(f"{grown['lake']}/tokens/{path}", columns=["shuffle_key"], partitioning=None)["shuffle_key"].to_pylist()
+    for keys in stored.values():
+        assert len(keys) > 10
+        assert keys == sorted(keys)
+
+
+def test_nothing_new_adds_nothing(grown):
+    run, rows = grown["again"]
+    assert rows == grown["second"][1]
+    assert run.counts == grown["second"][0].counts | {"appended_rows": 0}
+
+
+def test_a_page_that_is_gone_has_no_tokens_any_more_and_all_are_written_anew(grown):
+    run, rows = grown["without a page"]
+    assert rows.keys() == grown["second"][1].keys() - {f"{0:032x}"}
+    assert {row.increment for row in rows.values()} == {0}
+    assert "appended_rows" not in run.counts
+
+
+def test_the_texts_of_old_documents_are_neither_read_nor_shuffled(spark, tmp_path):
+    lake = str(tmp_path)
+    first = spark.createDataFrame([("a", "c1", "web", None, None, "en", 1.0, None, "text", "h", "a.warc.gz", 0)], CORPUS.spark())
+    second = spark.createDataFrame([("b", "c2", "web", None, None, "en", 1.0, None, "more", "i", "b.warc.gz", 0)], CORPUS.spark())
+    tokenizers = train_tokenizer.transform(first, config=train_tokenizer.Config(vocabulary_size=300)).persist()
+    delta_io.write_table(first, lake, CORPUS)
+    config = tokenize_corpus.Config()
+    delta_io.write_table(tokenize_corpus.transform(first, tokenizers, config=config), lake, TOKENS)
+    delta_io.write_table(second, lake, CORPUS, append=True)
+    added = tokenize_corpus.grow(delta_io.read_table(spark, lake, TOKENS), delta_io.read_table(spark, lake, CORPUS), tokenizers, config=config)
+    plan = added._jdf.queryExecution().executedPlan().toString()
+    scans = [line for line in plan.splitlines() if "FileScan parquet" in line and "text#" in line.split("Batched")[0]]
+    assert scans
+    assert all("crawl#" in line and "c2" in line and "c1" not in line for line in scans)
+    tokenizers.unpersist()

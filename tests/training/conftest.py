@@ -58,10 +58,12 @@ def token_rows(tokenizer: Tokenizer, texts: list[str], source: str = "web") -> l
             {
                 "doc_id": doc_id,
                 "source": source,
+                "increment": 0,
                 "shuffle_key": int(doc_id[:16], 16) - (1 << 63),
                 "n_tokens": len(ids),
                 "tokens": np.array(ids, "<u2").tobytes(),
                 "tokenizer": fingerprint,
+                "text_hash": hashlib.md5(text.encode()).hexdigest(),
             }
         )
     return sorted(rows, key=lambda row: (row["source"], row["shuffle_key"], row["doc_id"]))
@@ -75,7 +77,7 @@ def write_lake(folder: Path, rows: list[dict[str, Any]], tokenizer: Tokenizer | 
         chunk = rows[part * len(rows) // files : (part + 1) * len(rows) // files]
         properties = WriterProperties(max_row_group_size=rows_per_group) if rows_per_group else None
         data = pa.Table.from_pylist(chunk, schema=TOKENS.arrow())
-        write_deltalake(str(folder / "tokens"), data, mode="append", partition_by=["source"], writer_properties=properties)
+        write_deltalake(str(folder / "tokens"), data, mode="append", partition_by=TOKENS.partition_by, writer_properties=properties)
     definitions = []
     if tokenizer is not None:
         definition = tokenizer.to_str()

@@ -58,13 +58,17 @@ def test_batches_that_were_left_out_count_as_past(lake: Path, tmp_path: Path) ->
     assert prepare(config(StageConfig(from_step=16, sequence_length=128)), str(lake), out, 1).first_step == 10
 
 
+def later_rows(rows: Rows) -> pa.Table:
+    return pa.Table.from_pylist([row | {"increment": 1} for row in rows], schema=TOKENS.arrow())
+
+
 def test_a_resumed_run_keeps_its_version_and_a_stage_can_join_the_next(
     tmp_path: Path, tokenizer: Tokenizer, new_lake: Callable[..., Path], rows_of: Callable[..., Rows], texts_of: Callable[..., list[str]]
 ) -> None:
     rows = rows_of(tokenizer, texts_of(60))
     lake = new_lake(tmp_path / "lake", rows[::2], tokenizer)
     out = stopped_run(lake, tmp_path / "run", 3)
-    write_deltalake(str(lake / "tokens"), pa.Table.from_pylist(rows[1::2], schema=TOKENS.arrow()), mode="append", partition_by=["source"])
+    write_deltalake(str(lake / "tokens"), later_rows(rows[1::2]), mode="append", partition_by=TOKENS.partition_by)
     assert prepare(config(), str(lake), out, 1).table.versions == (0,)
     joined = prepare(config(StageConfig(from_step=5, tokens_version=1)), str(lake), out, 1)
     assert [(part.source, part.number, part.tokens_version) for part in joined.plan.parts] == [("web", 0, 0), ("web", 1, 1)]

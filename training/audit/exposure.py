@@ -30,7 +30,7 @@ def exposures(plan: Plan, table: TokenTable, doc_ids: set[str], *, done: int, st
     found: list[Exposure] = []
     until = batch_of_step(steps, skips)
     for number, part in enumerate(plan.parts):
-        reader = PartReader(table, part.tokens_version, part.source)
+        reader = PartReader(table, part.source, part.number)
         for doc_id, start, end in reader.places(doc_ids):
             # What is held out is never read, and the last token is a target only.
             for reading in plan.readings(number, start, min(end, part.tokens), reader.document_ends, until):

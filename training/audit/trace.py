@@ -34,7 +34,7 @@ def trace_batch(plan: Plan, table: TokenTable, index: int, rank: int = 0, ranks:
     traced: list[TracedSpan] = []
     for place, row in enumerate(rows, start=rank * len(rows)):
         part = plan.parts[row.part]
-        reader = readers.setdefault(row.part, PartReader(table, part.tokens_version, part.source))
+        reader = readers.setdefault(row.part, PartReader(table, part.source, part.number))
         spans = plan.grid(row.stage, row.part).stored(row.sequence, row.sequence + 1, reader.document_ends)
         traced += _documents(place, part.source, spans, reader)
     return traced

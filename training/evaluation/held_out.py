@@ -32,12 +32,12 @@ class HeldOutStretch:
 
 def held_out_stretches(plan: Plan, table: TokenTable, most_tokens: int) -> tuple[HeldOutStretch, ...]:
     """What is held out of each source, at most `most_tokens` targets of each; none where the plan keeps nothing back."""
-    found = []
+    found: list[HeldOutStretch] = []
     for number, part in enumerate(plan.parts):
-        stored = table.stored_tokens[part.tokens_version, part.source]
-        end = min(stored, part.tokens + most_tokens + 1)
+        is_first = all(earlier.source != part.source for earlier in plan.parts[:number])
+        end = min(table.part_tokens(part.source, part.number), part.tokens + most_tokens + 1)
         # The last stored token is nobody's input, so that one alone is not held out.
-        if part.number == 0 and end - part.tokens > 1:
+        if is_first and end - part.tokens > 1:
             found.append(HeldOutStretch(number, plan.sources.index(part.source), part.tokens, end))
     return tuple(found)
 
@@ -63,7 +63,8 @@ class HeldOutReader:
         self._rows = self._share * ranks
         self._ends = list(accumulate(stretch.sequences(length) for stretch in stretches))
         self._end_of_document = table.tokenizer.end_of_document_id
-        self._parts = {stretch.part: PartReader(table, plan.parts[stretch.part].tokens_version, plan.parts[stretch.part].source) for stretch in stretches}
+        parts = {stretch.part: plan.parts[stretch.part] for stretch in stretches}
+        self._parts = {number: PartReader(table, part.source, part.number) for number, part in parts.items()}
 
     @property
     def batches(self) -> int:

@@ -50,7 +50,7 @@ def trained_stretches(plan: Plan, table: TokenTable, *, steps: int, skips: Skips
     """At most `most` documents of each source's first part, evenly spaced over what `steps` steps have read of it."""
     until = batch_of_step(steps, skips)
     for number, part in enumerate(plan.parts):
-        reader = PartReader(table, part.tokens_version, part.source)
+        reader = PartReader(table, part.source, part.number)
         reached = min(part.tokens, plan.cursors(until)[number]) if part.number == 0 else 0
         for start in document_starts(reader, 0, reached, most):
             readings = plan.readings(number, start, start + PROMPT + CONTINUATION, reader.document_ends, until)
@@ -62,7 +62,7 @@ def untrained_stretches(plan: Plan, table: TokenTable, held_out: tuple[HeldOutSt
     """At most `most` held-out documents of each source."""
     for stretch in held_out:
         part = plan.parts[stretch.part]
-        reader = PartReader(table, part.tokens_version, part.source)
+        reader = PartReader(table, part.source, part.number)
         # The document that the stretch begins in was read in part.
         for start in document_starts(reader, stretch.start + 1, stretch.end, most):
             yield Stretch(_tokens(reader, start), None)

@@ -28,7 +28,7 @@ def packing_quality(plan: Plan, table: TokenTable, stage: int) -> PackingQuality
     for number, part in enumerate(plan.parts):
         if part.tokens_version > plan.stages[stage].tokens_version:
             continue
-        reader = PartReader(table, part.tokens_version, part.source)
+        reader = PartReader(table, part.source, part.number)
         grid = plan.grid(stage, number)
         window = min(grid.window, part.tokens // length)
         windows = part.tokens // (window * length) if window else 0

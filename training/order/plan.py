@@ -22,7 +22,7 @@ from training.settings.data import Packing
 
 @dataclass(frozen=True)
 class Part:
-    """What one table version added to a source: `tokens` that are trained on, each of which has a next one. `number` counts the parts of the source."""
+    """An increment of a source, by its `number`: `tokens` that are trained on, each of which has a next one. `tokens_version` first has them."""
 
     source: str
     number: int

@@ -29,13 +29,12 @@ def held_out(stored_tokens: int, held_out_tokens: int) -> int:
 
 
 def _parts(table: TokenTable, held_out_tokens: int) -> tuple[Part, ...]:
-    numbers: dict[str, int] = {}
-    parts = []
-    for (version, source), stored in table.stored_tokens.items():
-        number = numbers[source] = numbers.get(source, -1) + 1
-        tokens = held_out(stored, held_out_tokens if number == 0 else 0)
+    parts: list[Part] = []
+    for (version, source, increment), stored in table.parts.items():
+        is_first = all(part.source != source for part in parts)
+        tokens = held_out(stored, held_out_tokens if is_first else 0)
         if tokens > 0:
-            parts.append(Part(source, number, version, tokens))
+            parts.append(Part(source, increment, version, tokens))
     return tuple(parts)
 
 

@@ -7,7 +7,7 @@ slice of it, without a copy per document.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -60,17 +60,18 @@ class Tokenizer:
 
 @dataclass(frozen=True)
 class TokenFile:
-    """A Parquet file of the table: its source, the pinned version that first has it, and the tokens of each of its row groups."""
+    """A Parquet file of the table: its source and increment, the pinned version that first has it, and the tokens of each of its row groups."""
 
     path: str
     source: str
+    increment: int
     version: int
     row_group_tokens: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class TokenTable:
-    """The table at its pinned versions, ascending; `files` are in stored order within each source and version."""
+    """The table at its pinned versions, ascending; `files` are in stored order within each source and increment."""
 
     uri: str
     versions: tuple[int, ...]
@@ -83,21 +84,24 @@ class TokenTable:
         return self.versions[0]
 
     @property
-    def stored_tokens(self) -> dict[tuple[int, str], int]:
-        """Stored tokens by the version that added them and their source, in that order."""
-        tokens: dict[tuple[int, str], int] = {}
+    def parts(self) -> dict[tuple[int, str, int], int]:
+        """Stored tokens by the pinned version that first has them, their source and increment, in that order."""
+        tokens: dict[tuple[int, str, int], int] = {}
         for file in self.files:
-            key = (file.version, file.source)
+            key = (file.version, file.source, file.increment)
             tokens[key] = tokens.get(key, 0) + sum(file.row_group_tokens)
         return dict(sorted(tokens.items()))
 
     @property
     def tokens(self) -> int:
-        return sum(self.stored_tokens.values())
+        return sum(self.parts.values())
 
-    def part_files(self, version: int, source: str) -> tuple[TokenFile, ...]:
-        """What `version` added to a source."""
-        return tuple(file for file in self.files if (file.version, file.source) == (version, source))
+    def part_files(self, source: str, increment: int) -> tuple[TokenFile, ...]:
+        """The files of one increment of a source."""
+        return tuple(file for file in self.files if (file.source, file.increment) == (source, increment))
+
+    def part_tokens(self, source: str, increment: int) -> int:
+        return sum(sum(file.row_group_tokens) for file in self.part_files(source, increment))
 
 
 def open_tokens(lake: str, version: int | None, later: tuple[int, ...] = ()) -> TokenTable:
@@ -109,16 +113,16 @@ def open_tokens(lake: str, version: int | None, later: tuple[int, ...] = ()) -> 
     versions = (table.version(), *later)
     if list(versions) != sorted(set(versions)):
         raise UsageError(f"stages: tokens_version must ascend from version {versions[0]}, not {', '.join(map(str, later))}")
-    known: set[str] = set()
-    files: list[tuple[int, str, str]] = []
+    known: dict[str, tuple[str, int]] = {}
+    files: list[tuple[str, str, int, int]] = []
     for number, pinned in enumerate(versions):
         found = _files_in_stored_order(open_table(lake, TOKENS, pinned) if number else table, known)
-        files += [(pinned, path, source) for path, source in found]
-        known |= {path for path, _ in found}
+        files += [(path, source, increment, pinned) for path, (source, increment) in found.items()]
+        known |= found
     system = system_of(table)
     with ThreadPoolExecutor(OPENING_THREADS) as pool:
-        read = list(pool.map(lambda file: _count_tokens(system, file[1]), files))
-    counted = tuple(TokenFile(path, source, pinned, tokens) for (pinned, path, source), (tokens, _) in zip(files, read, strict=True))
+        read = list(pool.map(lambda file: _count_tokens(system, file[0]), files))
+    counted = tuple(TokenFile(*file, tokens) for file, (tokens, _) in zip(files, read, strict=True))
     fingerprints = set().union(*(found for _, found in read))
     return TokenTable(table.table_uri, versions, counted, _tokenizer(lake, fingerprints, table))
 
@@ -171,10 +175,10 @@ def system_at(uri: str) -> FileSystem:
 
 
 class PartReader:
-    """Tokens of one part of a source by their place in the stored order; holds at most `OPEN_ROW_GROUPS` row groups in memory."""
+    """Tokens of one increment of a source by their place in the stored order; holds at most `OPEN_ROW_GROUPS` row groups in memory."""
 
-    def __init__(self, table: TokenTable, version: int, source: str) -> None:
-        files = table.part_files(version, source)
+    def __init__(self, table: TokenTable, source: str, increment: int) -> None:
+        files = table.part_files(source, increment)
         self._files = system_at(table.uri)
         self.token_type = table.tokenizer.token_type
         self._groups = [(file.path, group) for file in files for group in range(len(file.row_group_tokens))]
@@ -284,28 +288,33 @@ def _chunk_tokens(chunk: pa.Array, dtype: np.dtype[Any]) -> tuple[np.ndarray, np
     return np.frombuffer(values, np.uint8)[bounds[0] : bounds[-1]].view(dtype), ends
 
 
-def _files_in_stored_order(table: DeltaTable, known: set[str]) -> list[tuple[str, str]]:
-    """(path, source) of every file that is not `known`, by source and least shuffle key: however many files hold a source, their rows come in the same order.
+def _files_in_stored_order(table: DeltaTable, known: Mapping[str, tuple[str, int]]) -> dict[str, tuple[str, int]]:
+    """(source, increment) by the path of every file that is not `known`, by these and least shuffle key: however many files hold an increment, its rows
+    come in the same order.
 
-    `UsageError` where a known file is gone: what has been trained on could no longer be told from what has not.
+    `UsageError` where a known file is gone, or an increment has grown: what has been trained on could no longer be told from what has not.
     """
     actions = pa.table(table.get_add_actions(flatten=True))
     paths = {unquote(path) for path in actions["path"].to_pylist()} if actions.num_rows else set()
-    if not known <= paths:
+    if gone := known.keys() - paths:
         raise UsageError(
-            f"{table.table_uri}: version {table.version()} lacks {len(known - paths)} file(s) of the version before it in the plan; "
+            f"{table.table_uri}: version {table.version()} lacks {len(gone)} file(s) of the version before it in the plan; "
             "a stage can join only a version to which rows were appended"
         )
     if actions.num_rows == 0:
-        return []
+        return {}
     if not {"min.shuffle_key", "max.shuffle_key"} <= set(actions.column_names) or actions["min.shuffle_key"].null_count:
         raise UsageError(f"{table.table_uri}: its log has no statistics of shuffle_key, so the order of its files is unknown; run tokenize_corpus again")
-    columns = [actions[name].to_pylist() for name in ("partition.source", "min.shuffle_key", "max.shuffle_key", "path")]
-    files = sorted(row for row in zip(*columns, strict=True) if unquote(row[3]) not in known)
-    for (source, _, last, path), (next_source, first, _, next_path) in pairwise(files):
-        if source == next_source and first < last:
+    columns = [actions[name].to_pylist() for name in ("partition.source", "partition.increment", "min.shuffle_key", "max.shuffle_key", "path")]
+    files = sorted(row for row in zip(*columns, strict=True) if unquote(row[4]) not in known)
+    for (*part, _, last, path), (*next_part, first, _, next_path) in pairwise(files):
+        if part == next_part and first < last:
             raise UsageError(f"{table.table_uri}: {path} and {next_path} overlap in shuffle_key, so neither order is the stored one; run tokenize_corpus again")
-    return [(unquote(path), source) for source, _, _, path in files]
+    found = {unquote(path): (source, increment) for source, increment, _, _, path in files}
+    if grown := set(known.values()) & set(found.values()):
+        source, increment = min(grown)
+        raise UsageError(f"{table.table_uri}: version {table.version()} adds to increment {increment} of source {source}; what is appended has to be a new one")
+    return found
 
 
 def _tokenizer(lake: str, fingerprints: set[str], tokens: DeltaTable) -> Tokenizer:

@@ -55,7 +55,7 @@ class BatchReader:
         """The reader of a part of the plan; one that no batch needs yet opens no file."""
         if number not in self._parts:
             part = self.plan.parts[number]
-            self._parts[number] = PartReader(self._table, part.tokens_version, part.source)
+            self._parts[number] = PartReader(self._table, part.source, part.number)
         return self._parts[number]
 
     def read(self, index: int) -> Batch:

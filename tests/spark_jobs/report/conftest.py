@@ -15,6 +15,7 @@ from schemas.decisions import DECISIONS
 from schemas.decontamination import DECONTAMINATION
 from schemas.documents import DOCUMENTS
 from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
+from schemas.incidents import SUSPECTS
 from schemas.models import MODELS
 from schemas.quarantine import QUARANTINE
 from schemas.runs import RUNS
@@ -101,7 +102,7 @@ def decision(number: int, *rejected_by: str, outcome: str = "rejected", bucket: 
 
 def corpus_document(number: int, crawl: str, text: str) -> dict[str, object]:
     row = {"doc_id": doc_id(number), "crawl": crawl, "source": "web", "url": "u", "domain": "d", "language": "en", "weight": 1.0}
-    return row | {"text": text, "warc_path": "a.warc.gz", "warc_offset": 1}
+    return row | {"text": text, "text_hash": "0" * 32, "warc_path": "a.warc.gz", "warc_offset": 1}
 
 
 def config_of_an_older_version() -> str:
@@ -149,6 +150,11 @@ def small_lake(spark, tmp_path_factory) -> str:
             {"doc_id": doc_id(1), "crawl": "c1", "set_name": "exam", "ngrams": 3, "document_share": 0.1, "items": 2}
             | {"item_share": 0.25, "item_id": "q7", "rule": "13-grams"}
         ],
+        SUSPECTS: [
+            {"doc_id": doc_id(8), "source": "web", "incident_id": f"i{n}", "run": f"runs/{n}", "time": datetime(2026, 7, n, tzinfo=UTC)}
+            | {"verdict": verdict, "loss": 9.5, "usual_loss": 3.25, "deviations": 8.0, "repetitions": 2}
+            for n, verdict in ((1, "data fault"), (2, "forced"))
+        ],
         DECISIONS: [
             decision(1, outcome="kept", bucket="head"),
             decision(2, "gopher_quality.word_count", "fineweb.list_ratio"),
@@ -172,7 +178,8 @@ def small_lake(spark, tmp_path_factory) -> str:
             | {"tokens_per_word": [2.5, 1.25], "bytes_per_token": [3.0, 4.5], "held_out": [True, False]}
         ],
         TOKENS: [
-            {"doc_id": doc_id(number), "source": "web", "shuffle_key": key, "n_tokens": n, "tokens": bytes(2 * n), "tokenizer": "fedcba9876543210"}
+            {"doc_id": doc_id(number), "source": "web", "increment": 0, "shuffle_key": key, "n_tokens": n, "tokens": bytes(2 * n)}
+            | {"tokenizer": "fedcba9876543210", "text_hash": "0" * 32}
             for number, key, n in ((1, 7, 100), (8, -7, 10))
         ],
         RUNS: [

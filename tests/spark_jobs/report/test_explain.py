@@ -33,7 +33,7 @@ def test_a_kept_document_leads_from_its_record_to_its_tokens(spark, small_lake):
     assert told["edits"] == "repeated, rule paragraph: 2 spans of 20 characters"
     assert told["contains"] == "25.0 % of item q7 of evaluation set exam, parts of 2 items"
     assert told["corpus"] == f"{len(RIVER)} characters in source web, weight 1"
-    assert told["tokens"] == "100 of source web, by tokenizer fedcba987654"
+    assert told["tokens"] == "100 of source web, increment 0, by tokenizer fedcba987654"
     assert "document 2 of 2 in the first epoch, from token 10 (shuffle key 7)" in life
     assert "1 exact duplicate\n" in life
     assert "1 near duplicate\n" in life
@@ -65,6 +65,14 @@ def test_a_failed_record_says_why(spark, small_lake):
 
 def test_a_quarantined_record_names_the_list_that_it_matched(spark, small_lake):
     assert fields(explain_document(spark, small_lake, IMAGE))["quarantine"] == "pdq of list images.txt, 12 bits off"
+
+
+def test_a_document_that_harmed_training_runs_names_them_with_each_verdict(spark, small_lake):
+    suspicions = [line.split(maxsplit=1)[1] for line in explain_document(spark, small_lake, LATER).splitlines() if line.startswith("suspect")]
+    assert suspicions == [
+        "data fault in incident i1 of the training run runs/1, loss 9.5 where 3.25 is usual",
+        "forced in incident i2 of the training run runs/2, loss 9.5 where 3.25 is usual",
+    ]
 
 
 def test_a_value_is_told_with_what_the_policy_makes_of_it():

@@ -47,7 +47,7 @@ def reader(
 
 
 def stored(table: TokenTable, source: str) -> np.ndarray:
-    part = PartReader(table, table.version, source)
+    part = PartReader(table, source, 0)
     return part.read(0, part.tokens).astype(np.int64)
 
 

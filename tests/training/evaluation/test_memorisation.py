@@ -55,8 +55,8 @@ def test_shares_are_by_how_often_a_stretch_was_read() -> None:
 
 @pytest.mark.parametrize(("steps", "skips"), [(3, ()), (17, ()), (40, ()), (40, ((5, 12),))])
 def test_reads_are_those_of_the_batches(plan: Plan, table: TokenTable, steps: int, skips: tuple[tuple[int, int], ...]) -> None:
-    times = [np.zeros(table.stored_tokens[part.tokens_version, part.source], np.int64) for part in plan.parts]
-    readers = [PartReader(table, part.tokens_version, part.source) for part in plan.parts]
+    times = [np.zeros(table.part_tokens(part.source, part.number), np.int64) for part in plan.parts]
+    readers = [PartReader(table, part.source, part.number) for part in plan.parts]
     for row in (row for step in range(steps) for row in plan.rows(batch_of_step(step, skips))):
         for start, end in plan.grid(row.stage, row.part).stored(row.sequence, row.sequence + 1, readers[row.part].document_ends):
             times[row.part][start:end] += 1
@@ -81,7 +81,7 @@ def test_after_whole_epochs_every_document_was_read_as_often(plan: Plan, table: 
 def test_stretches_begin_where_documents_begin(plan: Plan, table: TokenTable) -> None:
     beginnings = set()
     for part in plan.parts:
-        reader = PartReader(table, part.tokens_version, part.source)
+        reader = PartReader(table, part.source, part.number)
         starts = [0, *reader.document_ends(0, reader.tokens)[:-1]]
         beginnings |= {tuple(reader.read(start, start + LENGTH).tolist()) for start in starts if start + LENGTH <= reader.tokens}
     end = table.tokenizer.end_of_document_id

@@ -59,15 +59,17 @@ def small_lake(folder: Path, documents: dict[str, list[list[int]]], vocabulary_s
         {
             "doc_id": f"{source}-{number}",
             "source": source,
+            "increment": 0,
             "shuffle_key": number,
             "n_tokens": len(ids),
             "tokens": np.array(ids, kind).tobytes(),
             "tokenizer": "f" * 64,
+            "text_hash": "0" * 32,
         }
         for source, texts in documents.items()
         for number, ids in enumerate(texts)
     ]
-    write_deltalake(str(folder / "tokens"), pa.Table.from_pylist(rows, schema=TOKENS.arrow()), partition_by=["source"])
+    write_deltalake(str(folder / "tokens"), pa.Table.from_pylist(rows, schema=TOKENS.arrow()), partition_by=TOKENS.partition_by)
     tokenizer = {
         "fingerprint": "f" * 64,
         "kind": "byte-level-bpe",
@@ -127,7 +129,7 @@ def test_a_former_version_and_one_source_are_exported_alone(lake: Path, tmp_path
     table = open_tokens(str(lake), 0)
     assert first[0].tokens == table.tokens < whole[0].tokens
     ids = np.fromfile(tmp_path / "old" / "web.bin", "<u2")
-    assert ids.tolist() == PartReader(table, 0, "web").read(0, table.tokens).tolist()
+    assert ids.tolist() == PartReader(table, "web", 0).read(0, table.tokens).tolist()
     manifest = json.loads((tmp_path / "old" / "manifest.json").read_text())
     assert (manifest["version"], manifest["id_type"], manifest["sources"][0]["documents"]) == (0, "uint16", first[0].documents)
     assert sorted(path.name for path in (tmp_path / "old").iterdir()) == ["manifest.json", "tokenizer.json", "web.bin", "web.idx"]

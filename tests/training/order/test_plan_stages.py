@@ -11,7 +11,12 @@ from training.order.plan_stages import later_versions, make_plan, ramp_steps
 from training.reading.delta_tokens import TokenFile, Tokenizer, TokenTable
 from training.settings.data import RampConfig
 
-FILES = (TokenFile("a", "books", 3, (700,)), TokenFile("b", "web", 3, (1500, 500)), TokenFile("c", "web", 5, (900,)), TokenFile("d", "code", 5, (1,)))
+FILES = (
+    TokenFile("a", "books", 0, 3, (700,)),
+    TokenFile("b", "web", 0, 3, (1500, 500)),
+    TokenFile("c", "web", 1, 5, (900,)),
+    TokenFile("d", "code", 1, 5, (1,)),
+)
 TABLE = TokenTable("lake/tokens", (3, 5), FILES, Tokenizer("f", 300, 0, ""))
 
 

@@ -34,11 +34,11 @@ def test_the_order_does_not_depend_on_how_files_are_cut(
     tmp_path: Path, rows: Rows, tokenizer: Tokenizer, new_lake: Callable[..., Path], files: int, rows_per_group: int | None
 ) -> None:
     table = open_tokens(str(new_lake(tmp_path / "lake", rows, tokenizer, files, rows_per_group)), None)
-    assert table.stored_tokens == {(table.version, name): len(stream(rows, name)) for name in ("b & 100%", "web")}
-    for version, source in table.stored_tokens:
+    assert table.parts == {(table.version, name, 0): len(stream(rows, name)) for name in ("b & 100%", "web")}
+    for source in ("b & 100%", "web"):
         expected = stream(rows, source)
         ends = np.cumsum([row["n_tokens"] for row in rows if row["source"] == source])
-        reader = PartReader(table, version, source)
+        reader = PartReader(table, source, 0)
         assert np.array_equal(reader.read(0, len(expected)), expected)
         assert reader.document_ends(0, len(expected)) == ends.tolist()
         for start in (0, 1, 333, len(expected) - 40):
@@ -50,7 +50,7 @@ def test_documents_are_found_by_their_tokens(tmp_path: Path, rows: Rows, tokeniz
     table = open_tokens(str(new_lake(tmp_path / "lake", rows, tokenizer, 3, 5)), None)
     web = [row for row in rows if row["source"] == "web"]
     ends = np.cumsum([row["n_tokens"] for row in web]).tolist()
-    reader = PartReader(table, table.version, "web")
+    reader = PartReader(table, "web", 0)
     # The last token of the third document, and the first of the fourth.
     assert reader.documents(ends[2] - 1, ends[2] + 1) == [(web[2]["doc_id"], ends[1], ends[2]), (web[3]["doc_id"], ends[2], ends[3])]
     assert [doc_id for doc_id, _, _ in reader.documents(0, ends[-1])] == [row["doc_id"] for row in web]
@@ -59,14 +59,20 @@ def test_documents_are_found_by_their_tokens(tmp_path: Path, rows: Rows, tokeniz
 def test_a_later_version_adds_a_part_and_must_keep_all_files(tmp_path: Path, rows: Rows, tokenizer: Tokenizer, new_lake: Callable[..., Path]) -> None:
     web = [row for row in rows if row["source"] == "web"]
     lake = new_lake(tmp_path / "lake", web[:30:2], tokenizer)
-    more = pa.Table.from_pylist(web[1:30:2], schema=TOKENS.arrow())
-    write_deltalake(str(lake / "tokens"), more, mode="append", partition_by=["source"])
+    more = pa.Table.from_pylist([row | {"increment": 1} for row in web[1:30:2]], schema=TOKENS.arrow())
+    write_deltalake(str(lake / "tokens"), more, mode="append", partition_by=TOKENS.partition_by)
+    first, second = (sum(row["n_tokens"] for row in web[start:30:2]) for start in (0, 1))
     table = open_tokens(str(lake), 0, (1,))
-    assert table.stored_tokens == {(0, "web"): sum(row["n_tokens"] for row in web[:30:2]), (1, "web"): sum(row["n_tokens"] for row in web[1:30:2])}
-    assert np.array_equal(PartReader(table, 1, "web").read(0, 50), stream(web[1:30:2], "web")[:50])
-    write_deltalake(str(lake / "tokens"), more, mode="overwrite")
-    with pytest.raises(UsageError, match=r"version 2 lacks 2 file\(s\) of the version before it in the plan"):
+    assert table.parts == {(0, "web", 0): first, (1, "web", 1): second}
+    assert np.array_equal(PartReader(table, "web", 1).read(0, 50), stream(web[1:30:2], "web")[:50])
+    # Without a former version in the plan both are there from the start.
+    assert open_tokens(str(lake), None).parts == {(1, "web", 0): first, (1, "web", 1): second}
+    write_deltalake(str(lake / "tokens"), more, mode="append", partition_by=TOKENS.partition_by)
+    with pytest.raises(UsageError, match=r"version 2 adds to increment 1 of source web; what is appended has to be a new one"):
         open_tokens(str(lake), 0, (1, 2))
+    write_deltalake(str(lake / "tokens"), more, mode="overwrite")
+    with pytest.raises(UsageError, match=r"version 3 lacks 2 file\(s\) of the version before it in the plan"):
+        open_tokens(str(lake), 0, (1, 3))
     with pytest.raises(UsageError, match="tokens_version must ascend from version 1, not 0"):
         open_tokens(str(lake), 1, (0,))
 
@@ -124,7 +130,7 @@ def test_another_schema_is_refused(tmp_path: Path, rows: Rows, tokenizer: Tokeni
     lake = new_lake(tmp_path / "lake", rows, tokenizer)
     shutil.rmtree(lake / "tokens")
     write_deltalake(str(lake / "tokens"), pa.table({"doc_id": ["a"], "n_tokens": pa.array([1], pa.int64())}))
-    with pytest.raises(UsageError, match="does not fit the contract of `tokens` in n_tokens, shuffle_key, source, tokenizer, tokens"):
+    with pytest.raises(UsageError, match="does not fit the contract of `tokens` in increment, n_tokens, shuffle_key, source, text_hash, tokenizer, tokens"):
         open_tokens(str(lake), None)
 
 
@@ -132,4 +138,4 @@ def test_counts_that_do_not_fit_the_tokens_break_the_contract(tmp_path: Path, ro
     wrong = [{**rows[0], "n_tokens": rows[0]["n_tokens"] + 1}, *rows[1:]]
     table = open_tokens(str(new_lake(tmp_path / "lake", wrong, tokenizer)), None)
     with pytest.raises(ContractError, match="where n_tokens says otherwise"):
-        PartReader(table, table.version, rows[0]["source"]).read(0, 5)
+        PartReader(table, rows[0]["source"], 0).read(0, 5)

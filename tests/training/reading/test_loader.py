@@ -47,7 +47,7 @@ def plans(table: TokenTable) -> dict[str, Plan]:
 
 def test_a_batch_holds_tokens_and_what_follows_each(table: TokenTable) -> None:
     batch = BatchReader(plan_of(table), table, rank=0, ranks=1).read(0)
-    stored = PartReader(table, table.version, "web").read(0, 513)
+    stored = PartReader(table, "web", 0).read(0, 513)
     assert batch.tokens.shape == batch.targets.shape == batch.counted.shape == (8, 1, 64)
     assert np.array_equal(batch.tokens.ravel(), stored[:-1])
     assert np.array_equal(batch.targets.ravel(), stored[1:])
@@ -99,7 +99,7 @@ def test_best_fit_reads_every_token_of_an_epoch_once_and_cuts_fewer_documents(ta
     # A window of best fit begins with the epoch: 6 sequences of 64 are 384 tokens, of which the table has 50 windows and more.
     packed = plan_of(table, packing="best_fit", document_mask=True)
     chopped = plan_of(table, document_mask=True)
-    reader = PartReader(table, table.version, "web")
+    reader = PartReader(table, "web", 0)
     batches = 36
     found = [BatchReader(packed, table, rank=0, ranks=1).read(index) for index in range(batches)]
     plain = [BatchReader(chopped, table, rank=0, ranks=1).read(index) for index in range(batches)]
@@ -153,6 +153,6 @@ def test_held_out_tokens_are_never_read(table: TokenTable) -> None:
     assert plan.parts[0].tokens == table.tokens - 5000
     reader = BatchReader(plan, table, rank=0, ranks=1)
     trained = np.concatenate([reader.read(index).tokens.ravel() for index in range(60)])
-    kept = PartReader(table, table.version, "web").read(0, table.tokens - 5000)
+    kept = PartReader(table, "web", 0).read(0, table.tokens - 5000)
     assert set(np.flatnonzero(np.bincount(trained))) == set(np.flatnonzero(np.bincount(kept)))
     assert len(trained) > len(kept)
