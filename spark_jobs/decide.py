@@ -20,6 +20,7 @@ from schemas.decontamination import DECONTAMINATION
 from schemas.documents import DOCUMENTS
 from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
 from schemas.errors import ContractError
+from schemas.incidents import SUSPECTS
 from spark_jobs.policy import BucketRule, DecontaminationRule, Policy, RightsRule
 from spark_jobs.signals import SIGNALS_TABLE
 from spark_jobs.text.gates import url_gate
@@ -63,6 +64,7 @@ def sources(policy: Policy) -> tuple[Source, ...]:
         Source(URL_DUPLICATES, (), flag="is_url_duplicate"): policy.duplicates.url,
         Source(CLUSTERS, ("cluster_size",)): bool(policy.rehydration),
         Source(DECONTAMINATION, ("set_name", "item_share"), many=True): policy.decontamination is not None,
+        Source(SUSPECTS, ("incident_id",), many=True): policy.training.suspects,
     }
     return tuple(source for source, is_used in used.items() if is_used)
 
@@ -138,7 +140,10 @@ def decisions(policy: Policy, documents: pa.RecordBatch) -> pa.RecordBatch:
 def policy_rules(
     policy: Policy, languages: _Languages, bucket: np.ndarray[tuple[int], np.dtype[np.int8]], documents: pa.RecordBatch
 ) -> Iterator[tuple[str, Flags]]:
-    """Each rule's name and which documents it rejects, in the policy's order: language, signals, buckets, rights, evaluation sets, duplicates."""
+    """Each rule's name and which documents it rejects, in the policy's order.
+
+    Languages come first, then signals, buckets, rights, evaluation sets, training, duplicates.
+    """
     if policy.languages:
         lowest = {rule.language: rule.min_score for rule in policy.languages}
         wanted = _numbers(documents["language_score"]) >= languages.each(lambda language: lowest.get(language, np.inf))
@@ -157,6 +162,8 @@ def policy_rules(
     yield from _rights(policy.rights, documents)
     if policy.decontamination is not None:
         yield from _contaminated(policy.decontamination, documents)
+    if policy.training.suspects:
+        yield "training.suspect", _flags(pc.is_valid(documents["incident_id"]))
     if policy.duplicates.exact:
         yield "duplicate.exact", _flags(documents["is_exact_duplicate"])
     if policy.duplicates.near:

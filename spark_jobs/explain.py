@@ -61,6 +61,7 @@ def _life(tables: Tables, document: Row, policy: Policy) -> Lines:
     yield from _signals(tables, document, policy)
     yield from _duplicates(tables, doc_id)
     yield from _contamination(tables, doc_id)
+    yield from _suspicion(tables, doc_id)
     yield from _decision(tables, doc_id)
     yield from _edits(tables, doc_id)
     yield from _corpus(tables, doc_id)
@@ -167,6 +168,12 @@ def _contamination(tables: Tables, doc_id: str) -> Lines:
         yield "contains", f"{100 * row['item_share']:.1f} % of item {row['item_id']} of evaluation set {row['set_name']}, parts of {row['items']:,} items"
 
 
+def _suspicion(tables: Tables, doc_id: str) -> Lines:
+    for row in tables.suspects.where(F.col("doc_id") == doc_id).orderBy("time", "incident_id").collect():
+        loss = f"loss {number(row['loss'])} where {number(row['usual_loss'])} is usual"
+        yield "suspect", f"{row['verdict']} in incident {row['incident_id']} of the training run {row['run']}, {loss}"
+
+
 def _decision(tables: Tables, doc_id: str) -> Lines:
     decision = _only(tables.decisions, doc_id)
     if decision is None:
@@ -193,14 +200,14 @@ def _corpus(tables: Tables, doc_id: str) -> Lines:
 
 
 def _tokens(tables: Tables, doc_id: str) -> Lines:
-    row = _only(tables.tokens.select("doc_id", "source", "shuffle_key", "n_tokens", "tokenizer"), doc_id)
+    row = _only(tables.tokens.select("doc_id", "source", "increment", "shuffle_key", "n_tokens", "tokenizer"), doc_id)
     if row is None:
         return
     comes_before: Column = (F.col("shuffle_key") < row["shuffle_key"]) | ((F.col("shuffle_key") == row["shuffle_key"]) & (F.col("doc_id") < doc_id))
     before = F.when(comes_before, F.col("n_tokens"))
-    of_source = tables.tokens.where(F.col("source") == row["source"])
-    place = of_source.agg(F.count(before).alias("documents"), F.coalesce(F.sum(before), F.lit(0)).alias("tokens"), F.count(F.lit(1)).alias("all")).first()
-    yield "tokens", f"{row['n_tokens']:,} of source {row['source']}, by tokenizer {row['tokenizer'][:12]}"
+    increment = tables.tokens.where((F.col("source") == row["source"]) & (F.col("increment") == row["increment"]))
+    place = increment.agg(F.count(before).alias("documents"), F.coalesce(F.sum(before), F.lit(0)).alias("tokens"), F.count(F.lit(1)).alias("all")).first()
+    yield "tokens", f"{row['n_tokens']:,} of source {row['source']}, increment {row['increment']}, by tokenizer {row['tokenizer'][:12]}"
     yield "", f"document {place['documents'] + 1:,} of {place['all']:,} in the first epoch, from token {place['tokens']:,} (shuffle key {row['shuffle_key']})"
 
 

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from schemas import configuration
 from schemas.decisions import DECISIONS
 from schemas.errors import ContractError, NothingToDo, UsageError
+from schemas.incidents import SUSPECTS
 from spark_jobs import (
     assemble_corpus,
     cluster_duplicates,
@@ -59,6 +60,10 @@ STAGES: tuple[Stage, ...] = (
     train_tokenizer.STAGE,
     tokenize_corpus.STAGE,
 )
+
+
+FROM_TRAINING = (SUSPECTS,)
+"""Tables that no stage writes but training runs do; a lake that has none of a table has an empty one."""
 
 
 class PipelineKeys(configuration.Config):
@@ -131,7 +136,7 @@ def run_pipeline(spark: SparkSession, config: PipelineKeys, *, lake: str, warc: 
 def require_policy_can_decide(config: PipelineKeys) -> None:
     """Raises `UsageError` where a rule of the policy waits for what no configured model gives, or no enabled stage writes."""
     policy = config.select_corpus.policy
-    written = {stage.writes.name for stage in enabled_stages(config)}
+    written = {stage.writes.name for stage in enabled_stages(config)} | {table.name for table in FROM_TRAINING}
     for source in sources(policy):
         if source.table.name not in written:
             raise UsageError(f"policy {policy.name} looks at the table {source.table.name}, but no stage that is switched on writes it")
@@ -147,8 +152,11 @@ def enabled_stages(config: PipelineKeys) -> tuple[Stage, ...]:
 
 
 def open_lake(spark: SparkSession, config: PipelineKeys, *, lake: str, warc: str) -> Lake:
-    """The lake with the listing of WARC files; a table that no enabled stage writes is read as an empty one, whatever an earlier run left there."""
-    written = {stage.writes.name for stage in enabled_stages(config)}
+    """The lake with the listing of WARC files; a table that no enabled stage writes is read as an empty one, whatever an earlier run left there.
+
+    What training runs have written there is read.
+    """
+    written = {stage.writes.name for stage in enabled_stages(config)} | {table.name for table in FROM_TRAINING if delta_io.table_exists(spark, lake, table)}
     unwritten = {table.name: table for stage in STAGES for table in stage.reads if table.name not in written}
     empty = {name: spark.createDataFrame([], table.spark()) for name, table in unwritten.items()}
     return Lake(spark, lake, config.crawl, empty | {"warc_files": read_warc.warc_files(spark, warc, config.crawl)})

@@ -21,7 +21,7 @@ from spark_jobs.signals import SIGNALS, Limits, Signal
 from spark_jobs.text.models.language_codes import short_name
 
 POLICY_FOLDER = Path(__file__).parent / "policies"
-OWN_FAMILIES = ("extract", "language", "bucket", "rights", "decontamination", "duplicate")
+OWN_FAMILIES = ("extract", "language", "bucket", "rights", "decontamination", "training", "duplicate")
 """First parts of the names of rules that are no limits on signals."""
 
 _SIGNAL_OF_KEY = {signal.key: signal for signal in SIGNALS}
@@ -217,6 +217,13 @@ class DecontaminationRule(Config):
     """Names of the sets that count; empty takes all that `decontaminate` looked for."""
 
 
+class TrainingRule(Config):
+    """Whether documents are rejected for what they did to a training run."""
+
+    suspects: bool = True
+    """Reject documents that `pretrain quarantine` holds responsible for an incident, as `training.suspect`; a lake without any has none to reject."""
+
+
 class Policy(Config):
     """Which documents to keep. All rules are tried on every document, so that each rejection names every rule behind it."""
 
@@ -234,6 +241,8 @@ class Policy(Config):
     """What the owners of pages allow."""
     decontamination: DecontaminationRule | None = None
     """What to do with documents that hold parts of evaluation sets; nothing unless given."""
+    training: TrainingRule = TrainingRule()
+    """What to do with documents that harmed a training run."""
     duplicates: DuplicateRule = DuplicateRule()
     """What to do with duplicates."""
     weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)

@@ -15,13 +15,14 @@ from schemas.decisions import DECISIONS
 from schemas.decontamination import DECONTAMINATION
 from schemas.documents import DOCUMENTS
 from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
+from schemas.incidents import SUSPECTS
 from spark_jobs.decide import decisions, sources
 from spark_jobs.policy import Policy, resolve_policy
 from spark_jobs.run_stage import Stage
 from spark_jobs.signals import SIGNALS_TABLE
 from spark_jobs.text.gates.entry_lists import list_digests
 
-READS = (DOCUMENTS, SIGNALS_TABLE, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES, CLUSTERS, DECONTAMINATION)
+READS = (DOCUMENTS, SIGNALS_TABLE, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES, CLUSTERS, DECONTAMINATION, SUSPECTS)
 
 
 class Config(configuration.Config):

@@ -144,7 +144,8 @@ def funnel(records: int, failed: int, rules: tuple[RuleCount, ...], policy: Poli
     for rule in rules:
         family = rule.name.partition(".")[0]
         lost[family] = lost.get(family, 0) + rule.first
-    in_order = dict.fromkeys(["extract", "language", *(rule.name.partition(".")[0] for rule in policy.rules), "bucket", "rights", "decontamination"])
+    of_rules = (rule.name.partition(".")[0] for rule in policy.rules)
+    in_order = dict.fromkeys(["extract", "language", *of_rules, "bucket", "rights", "decontamination", "training"])
     # Rules of an older policy, which rows of another crawl may name, come before the duplicates, which every policy looks at last.
     families = [*in_order, *sorted(lost.keys() - in_order.keys() - {"duplicate"}), "duplicate"]
     left = records - failed

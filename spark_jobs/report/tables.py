@@ -15,6 +15,7 @@ from schemas.decontamination import DECONTAMINATION
 from schemas.documents import DOCUMENTS
 from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
 from schemas.errors import UsageError
+from schemas.incidents import SUSPECTS
 from schemas.models import MODELS
 from schemas.quarantine import QUARANTINE
 from schemas.runs import RUNS
@@ -33,6 +34,7 @@ _ALL = (
     URL_DUPLICATES,
     CLUSTERS,
     DECONTAMINATION,
+    SUSPECTS,
     DECISIONS,
     *_SPANS,
     CORPUS,
@@ -58,6 +60,7 @@ class Tables:
     clusters: DataFrame
     decisions: DataFrame
     decontamination: DataFrame
+    suspects: DataFrame
     spans: DataFrame
     """All edits of texts, of whichever stage."""
     corpus: DataFrame
@@ -95,6 +98,7 @@ def open_tables(spark: SparkSession, lake: str, crawl: str | None) -> Tables:
         clusters=of(CLUSTERS),
         decisions=of(DECISIONS),
         decontamination=of(DECONTAMINATION),
+        suspects=of(SUSPECTS),
         spans=reduce(DataFrame.union, map(of, _SPANS)),
         corpus=corpus,
         tokenizers=of(TOKENIZERS),

@@ -17,6 +17,7 @@ from schemas.configuration import load_config
 from schemas.corpus import CORPUS
 from schemas.decisions import DECISIONS
 from schemas.documents import DOCUMENTS
+from schemas.incidents import SUSPECTS
 from schemas.quarantine import QUARANTINE
 from schemas.runs import RUNS
 from schemas.tokens import TOKENS
@@ -24,9 +25,12 @@ from spark_jobs import delta_io
 from spark_jobs.explain import explain_document
 from spark_jobs.lake_columns import LakeColumns
 from spark_jobs.pipeline import STAGES, PipelineConfig, run_pipeline
+from spark_jobs.report.outcomes import rule_counts
+from spark_jobs.report.tables import open_tables
 from spark_jobs.text.archives.warc_writer import record_id, write_record
 from spark_jobs.what_if import compare, policy_of_lake
 from tests.end_to_end.conftest import corpus
+from training.lake_tables import append_rows
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -298,6 +302,31 @@ def test_a_longer_list_of_opt_outs_decides_anew_and_measures_nothing_again(spark
     finally:
         curated.opt_outs.write_text("nobody.example\n", encoding="utf-8")
         curated.run(spark)
+
+
+def suspect(doc_id: str, incident: str) -> dict[str, object]:
+    row = {"doc_id": doc_id, "source": "web", "incident_id": incident, "run": "runs/7", "time": datetime(2026, 6, 1, tzinfo=UTC), "verdict": "data fault"}
+    return row | {"loss": 9.5, "usual_loss": 3.25, "deviations": 8.0, "repetitions": 2}
+
+
+def test_what_a_training_run_was_harmed_by_is_rejected_from_the_next_run_on_and_measured_never_again(spark, curated):
+    config = load_config(PipelineConfig, curated.pipeline)
+    rows = delta_io.read_table(spark, curated.lake, DOCUMENTS).where("url LIKE 'http://garden%' OR url LIKE 'http://twin%'").collect()
+    doc_ids = {row.url: row.doc_id for row in rows}
+    before = len(stages_run(spark, curated))
+    for incident, url in (("i1", "http://garden.example/beds"), ("i2", "http://garden.example/beds"), ("i2", "http://twin.example/mill")):
+        append_rows(curated.lake, SUSPECTS, [suspect(doc_ids[url], incident)])
+    for _ in range(2):
+        run_pipeline(spark, config, lake=curated.lake, warc=str(curated.warc), until="select_corpus")
+    assert stages_run(spark, curated)[before:] == ["select_corpus"]
+    decided = outcomes(spark, curated)
+    assert decided["http://garden.example/beds"] == ("rejected", ("training.suspect",))
+    assert decided["http://twin.example/mill"] == ("rejected", ("training.suspect", "duplicate.exact"))
+    (told,) = (rule for rule in rule_counts(open_tables(spark, curated.lake, None), {}) if rule.name == "training.suspect")
+    assert (told.rejects, told.alone, told.first) == (2, 1, 2)
+    own, _ = policy_of_lake(LakeColumns(curated.lake))
+    after = compare(LakeColumns(curated.lake), own, own).after
+    assert (after.kept.documents, {rule.name: rule.only for rule in after.rules}["training.suspect"]) == (4, 1)
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(curated, tmp_path):

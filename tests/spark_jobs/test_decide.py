@@ -17,7 +17,7 @@ from spark_jobs.policy import Policy
 from spark_jobs.signals import SIGNALS_TABLE
 
 REPETITION = "gopher_repetition.duplicate_line_fraction"
-LISTS = {"set_name": pa.list_(pa.string()), "item_share": pa.list_(pa.float64())}
+LISTS = {"set_name": pa.list_(pa.string()), "item_share": pa.list_(pa.float64()), "incident_id": pa.list_(pa.string())}
 TYPES = LISTS | {field.name: field.type for table in (CLUSTERS, SIGNALS_TABLE, DOCUMENTS) for field in table.arrow()}
 
 
@@ -144,6 +144,14 @@ def test_parts_of_evaluation_sets_reject_from_a_share_of_one_item_on():
     ]
 
 
+def test_what_a_training_run_was_harmed_by_is_rejected_unless_the_policy_says_otherwise():
+    rows = [{"incident_id": ["i1", "i2"]}, {"incident_id": None}, {"incident_id": ["i2"], "is_near_duplicate": True}]
+    assert [rejected_by for rejected_by, _, _ in decided(policy_of(), *rows)] == [["training.suspect"], [], ["training.suspect", "duplicate.near"]]
+    forgiving = policy_of(training={"suspects": False})
+    assert "suspects" not in {source.table.name for source in sources(forgiving)}
+    assert [rejected_by for rejected_by, _, _ in decided(forgiving, *rows)] == [[], [], ["duplicate.near"]]
+
+
 def test_a_missing_list_is_an_error(tmp_path):
     policy = policy_of(rights={"opt_out_lists": [str(tmp_path / "nowhere.txt")]})
     with pytest.raises(UsageError, match=r"nowhere\.txt"):
@@ -178,6 +186,7 @@ def test_columns_that_no_rule_looks_at_are_not_asked_for():
         "documents": ("crawl", "extract_status", "extract_reason", "language", "language_score"),
         "signals": (),
         "near_duplicates": (),
+        "suspects": ("incident_id",),
     }
 
 

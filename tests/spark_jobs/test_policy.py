@@ -125,6 +125,7 @@ def test_a_policy_of_every_key_reads_back_as_itself(tmp_path):
         weigh: [{signal: toxicity.max_sentence, above: 0.4, factor: 0.2}]
         rehydration: {1: 1, 2: 2, 1000: 1}
         decontamination: {max_overlap: 0.5, sets: [exam]}
+        training: {suspects: false}
         """,
     )
     assert Config.model_validate(json.loads(config_json(Config(policy=policy)))).policy == policy

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 from schemas.decisions import DECISIONS
 from schemas.decontamination import DECONTAMINATION
 from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
+from schemas.incidents import SUSPECTS
 from spark_jobs.policy import Policy
 from spark_jobs.select_corpus import Config, transform
 from spark_jobs.signals import SIGNALS, SIGNALS_TABLE
@@ -57,7 +58,8 @@ def decided(
     clusters = spark.createDataFrame([], CLUSTERS.spark())
     rows = [(doc_id, "c1", name, 1, 0.1, 1, share, "item", "rule") for doc_id, name, share in overlaps]
     contaminated = spark.createDataFrame(rows, DECONTAMINATION.spark())
-    return transform(documents, signals_of(spark, signals), *duplicates, same_urls, clusters, contaminated, config=Config(policy=policy))
+    suspects = spark.createDataFrame([], SUSPECTS.spark())
+    return transform(documents, signals_of(spark, signals), *duplicates, same_urls, clusters, contaminated, suspects, config=Config(policy=policy))
 
 
 def rows_of(decisions: DataFrame) -> dict[str, tuple]:

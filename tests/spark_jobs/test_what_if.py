@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -14,11 +15,12 @@ from schemas.contract import Table
 from schemas.documents import DOCUMENTS
 from schemas.duplicates import NEAR_DUPLICATES
 from schemas.errors import NothingToDo, UsageError
+from schemas.incidents import SUSPECTS
 from schemas.runs import RUNS
 from schemas.tokens import TOKENS
 from spark_jobs.cli import app
 from spark_jobs.lake_columns import LakeColumns
-from spark_jobs.policy import Policy
+from spark_jobs.policy import Policy, TrainingRule
 from spark_jobs.signals import SIGNALS_TABLE
 from spark_jobs.what_if import BucketLimits, Change, RuleEffect, bucket_limits, compare, policy_of_lake
 from spark_jobs.what_if_text import comparison_text
@@ -87,6 +89,7 @@ def test_each_rule_says_how_many_fail_it_how_many_only_it_and_what_would_be_kept
     assert rules == {
         "language.en": RuleEffect("language.en", 2, 1, 3, 370),
         "gopher_quality.word_count": RuleEffect("gopher_quality.word_count", 2, 0, 2, 170),
+        "training.suspect": RuleEffect("training.suspect", 0, 0, 2, 170),
         "duplicate.exact": RuleEffect("duplicate.exact", 0, 0, 2, 170),
         "duplicate.near": RuleEffect("duplicate.near", 2, 1, 3, 230),
     }
@@ -103,8 +106,20 @@ def test_what_the_lake_does_not_have_is_said(lake):
     policy = STRICT.model_copy(update={"weigh": Policy.model_validate(TOXIC).weigh})
     comparison = compare(LakeColumns(lake), LOOSE, policy)
     assert comparison.unmeasured == ("toxicity.max_sentence",)
-    assert {name for name, version in comparison.versions.items() if version is None} == {"exact_duplicates"}
-    assert "taken for empty: exact_duplicates\nmeasured on no document, so that no rule on it rejects: toxicity.max_sentence\n" in comparison_text(comparison)
+    assert {name for name, version in comparison.versions.items() if version is None} == {"exact_duplicates", "suspects"}
+    text = comparison_text(comparison)
+    assert "taken for empty: exact_duplicates, suspects\nmeasured on no document, so that no rule on it rejects: toxicity.max_sentence\n" in text
+
+
+def test_suspects_of_training_runs_count_once_however_many_incidents_they_caused(lake, tmp_path):
+    shutil.copytree(lake, tmp_path / "lake")
+    rows = [{"doc_id": doc_id, "incident_id": incident} for doc_id, incident in (("10", "i1"), ("10", "i2"), ("20", "i1"))]
+    write_deltalake(str(tmp_path / "lake" / "suspects"), pa.Table.from_pylist(rows, pa.schema([SUSPECTS.arrow().field(name) for name in rows[0]])))
+    comparison = compare(LakeColumns(str(tmp_path / "lake")), STRICT.model_copy(update={"training": TrainingRule(suspects=False)}), STRICT)
+    assert comparison.total == Change("all", 2, 1, 0, 1, 170, 70)
+    (rule,) = (rule for rule in comparison.after.rules if rule.name == "training.suspect")
+    assert rule == RuleEffect("training.suspect", 2, 1, 2, 170)
+    assert comparison.versions["suspects"] == 0
 
 
 def test_a_crawl_and_a_sample_confine_what_is_looked_at(lake):
