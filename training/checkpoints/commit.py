@@ -67,7 +67,7 @@ def folder_of(out: Path, step: int) -> Path:
 
 
 def step_of(folder: Path) -> int:
-    found = FOLDER.fullmatch(folder.name)
+    found = FOLDER.fullmatch(folder.name.partition(".")[0])
     if found is None:
         raise ValueError(f"{folder}: is not named as a checkpoint")
     return int(found[1])
@@ -81,6 +81,11 @@ def committed(out: Path) -> list[Path]:
 def uncommitted(out: Path) -> list[Path]:
     """What saves left behind that did not come to their end, oldest first."""
     return [folder for folder in _steps(out) if not (folder / COMMITTED).is_file()]
+
+
+def undone(out: Path) -> list[Path]:
+    """What `undo_after` took out of the history of a run."""
+    return sorted(checkpoints_of(out).glob(f"step-*{UNDONE}*"))
 
 
 def read_commit(folder: Path) -> Commit:
@@ -125,7 +130,10 @@ def set_aside(folder: Path) -> str | None:
 
 
 def undo_after(out: Path, step: int) -> list[Path]:
-    """Take checkpoints of later steps out of the run's history, which goes on from `step`; they stay, under another name. Call it on one rank only."""
+    """Take checkpoints of later steps out of the run's history, which goes on from `step`; they stay for a while, under another name.
+
+    Call it on one rank only.
+    """
     return [folder.rename(_free_name(folder, UNDONE)) for folder in _steps(out) if step_of(folder) > step]
 
 

@@ -23,8 +23,8 @@ import torch
 import torch.distributed as dist
 
 from training.checkpoints.checkpoint import TrainingState, sharded
-from training.checkpoints.commit import COMMITTED, TOKENIZER, Commit, committed, file_facts, folder_of, step_of, uncommitted, write_commit
-from training.checkpoints.retention import best_interval, outdated
+from training.checkpoints.commit import COMMITTED, TOKENIZER, Commit, file_facts, folder_of, write_commit
+from training.checkpoints.retention import best_interval, remove_outdated
 from training.checkpoints.shards import HostMemory, StagedShards, WrittenShards, finish, own_bytes, stage, write
 from training.settings.checkpoints import CheckpointConfig
 
@@ -206,21 +206,11 @@ class Saver:
         files |= {path.name: file_facts(path) for path in save.folder.iterdir() if path.name not in files}
         write_commit(save.folder, save.commit, files)
         try:
-            self._retain(save.commit.step)
+            remove_outdated(self._out, save.commit.step, self._config.keep, self._config.permanent_every)
         except OSError as error:
             # The new checkpoint is none the worse for it.
             log.warning("an older checkpoint could not be removed", reason=str(error))
         return sum(each.size for each in files.values())
-
-    def _retain(self, newest: int) -> None:
-        folders = {step_of(folder): folder for folder in committed(self._out)}
-        for step in outdated([step for step in folders if step <= newest], self._config.keep, self._config.permanent_every):
-            # The marker first: what is half removed must not look whole.
-            (folders[step] / COMMITTED).unlink()
-            shutil.rmtree(folders[step])
-        for folder in uncommitted(self._out):
-            if step_of(folder) < newest:
-                shutil.rmtree(folder)
 
     def _record(self, save: _Save) -> None:
         seconds = time.monotonic() - save.began

@@ -20,9 +20,10 @@ class CheckpointConfig(Config):
     mean_hours_between_failures: float = Field(default=24.0, gt=0)
     """What `every: auto` counts with. A GPU fails about every 50,000 hours (Llama 3, arXiv 2407.21783, section 3.3.4: every 3 hours among 16,384)."""
     keep: int = Field(default=2, ge=1)
-    """Committed checkpoints that stay; older ones are removed after a new commit."""
+    """Committed checkpoints that stay; older ones are removed after a new commit. One that a rollback undid, renamed to end in `.undone`, goes once
+    this many of later steps are committed."""
     permanent_every: int = Field(default=0, ge=0)
-    """Checkpoints of steps that this divides are never removed; 0 for none."""
+    """Checkpoints of steps that this divides are never removed, unless a rollback undid them; 0 for none."""
     asynchronous: bool = True
     """Whether training goes on while shards are written; it waits only for their copy to host memory."""
     attempts: int = Field(default=3, ge=1)
