@@ -16,18 +16,11 @@ def outdated(steps: Sequence[int], keep: int, permanent_every: int) -> list[int]
     return sorted(step for step in steps if step not in newest and not (permanent_every and step % permanent_every == 0))
 
 
-def left_behind(undone_steps: Sequence[int], steps: Sequence[int], keep: int) -> list[int]:
-    """Of the steps of undone checkpoints, those that `keep` committed ones of later `steps` have come after."""
-    newest = sorted(steps)[-keep:]
-    return sorted(step for step in undone_steps if len(newest) == keep and step < newest[0])
-
-
 def remove_outdated(out: Path, newest: int, keep: int, permanent_every: int) -> None:
     """Remove what need not stay once step `newest` is committed: older checkpoints, undone ones, and remains of saves that failed. Damaged ones stay."""
     folders = {step_of(folder): folder for folder in committed(out) if step_of(folder) <= newest}
-    before = {folder: step_of(folder) for folder in undone(out)}
-    gone = left_behind(list(before.values()), list(folders), keep)
-    for folder in [folders[step] for step in outdated(list(folders), keep, permanent_every)] + [folder for folder, step in before.items() if step in gone]:
+    left_behind = [folder for folder in undone(out) if sum(step > step_of(folder) for step in folders) >= keep]
+    for folder in [*left_behind, *(folders[step] for step in outdated(list(folders), keep, permanent_every))]:
         # The marker first: what is half removed must not look whole.
         (folder / COMMITTED).unlink(missing_ok=True)
         shutil.rmtree(folder)

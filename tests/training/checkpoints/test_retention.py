@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.checkpoints.commit import COMMITTED, folder_of, rename_damaged, undo_after
-from training.checkpoints.retention import best_interval, left_behind, outdated, remove_outdated
+from training.checkpoints.retention import best_interval, outdated, remove_outdated
 
 steps_of_a_run = st.lists(st.integers(1, 500), unique=True, max_size=30)
 
@@ -58,12 +58,6 @@ def test_an_undone_save_without_its_marker_goes_with_the_others(tmp_path: Path) 
     folder_of(tmp_path, 15).mkdir(parents=True)
     undo_after(tmp_path, 10)
     assert save(tmp_path, 20, keep=1) == ["20"]
-
-
-@given(steps_of_a_run, steps_of_a_run, st.integers(1, 5))
-def test_undone_checkpoints_are_bounded_by_what_came_after_them(undone_steps: list[int], steps: list[int], keep: int) -> None:
-    gone = left_behind(undone_steps, steps, keep)
-    assert gone == sorted(step for step in undone_steps if sum(later > step for later in steps) >= keep)
 
 
 def test_llama_3_would_save_every_nineteen_minutes() -> None:
