@@ -115,7 +115,7 @@ def write_facts(configs: dict[str, dict[str, object]], out: Path, device: torch.
     import numpy as np
 
     from training.megatron import parallel
-    from training.megatron.attention import document_borders
+    from training.megatron.borders import document_borders
     from training.megatron.model import build_model, has_engine
     from training.megatron.optimizer import build_optimizer, wrap_data_parallel
 

@@ -17,7 +17,7 @@ from megatron.core.pipeline_parallel import get_forward_backward_func
 from megatron.core.transformer import TransformerConfig
 
 from training.checkpoints.checkpoint import TrainingState
-from training.megatron.attention import document_borders
+from training.megatron.borders import document_borders
 from training.megatron.model import Model
 from training.megatron.optimizer import Replica
 from training.megatron.parallel import Mesh, own_stretches
