@@ -86,7 +86,7 @@ def climb(
     share: Annotated[list[float] | None, typer.Option(min=0.01, max=1, help="Width and depth of a small model, as a share; may be repeated.")] = None,
     period: Annotated[list[float] | None, typer.Option(min=0.01, help="Length of its runs, in units of 20 tokens a weight; may be repeated.")] = None,
     target_period: Annotated[float, typer.Option(min=0.01, help="Length of the large run, in the same unit.")] = 1.0,
-    rate_factor: Annotated[float, typer.Option(min=1e-3, help="Multiplies the law's learning rate; it was measured above 5 million weights.")] = 1.0,
+    rate_factor: Annotated[float, typer.Option(min=1e-3, help="Multiplies the law's learning rate, which below 5 million weights is that of 5 million.")] = 1.0,
     ranks: Annotated[int, typer.Option(min=1, help="Ranks of each run, all on this machine.")] = 1,
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change a key of the recipe; may be repeated.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the runs and stop.")] = False,

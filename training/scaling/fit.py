@@ -23,8 +23,10 @@ START_GRID = tuple(product(range(0, 30, 5), range(0, 30, 5), np.arange(-1, 1.5, 
 STARTS = 100
 """The grid's points with the least objective, from which the search descends: it is as good from these as from all 4,500 and takes a second."""
 
-FEWEST_POINTS = 6
-"""The law has five coefficients."""
+COEFFICIENTS = 5
+"""Those of the law: so many of the points' degrees of freedom are used up by the fit, and the residuals are as much smaller than the scatter of runs."""
+
+FEWEST_POINTS = COEFFICIENTS + 1
 
 EXPONENTS = (0.0, 2.0)
 """What alpha and beta may be: those of the grid of starts. Few or noisy points would else bend the law upwards, or out of a float's range."""
@@ -52,10 +54,14 @@ class Fit:
         return _percentiles([getattr(law, name) for law in self.samples], level)
 
     def loss_interval(self, parameters: float, tokens: float, level: float = 0.95) -> tuple[float, float]:
-        """Interval of the loss that a run of this size would be seen to have: the uncertainty of the law and the scatter of runs around it."""
+        """Interval of the loss that a single run of this size would be seen to have: the uncertainty of the law, and the scatter of runs around it.
+
+        Every sample's law is off by every residual in turn, the residuals widened by sqrt(n / (n - 5)): nine runs leave the scatter four degrees of freedom.
+        """
         expected = np.log([law.loss(parameters, tokens) for law in self.samples])
-        seen = np.exp(np.add.outer(expected, np.array(self.residuals)))
-        return _percentiles(seen.ravel(), level)
+        runs = len(self.residuals)
+        scatter = np.array(self.residuals) * np.sqrt(runs / (runs - COEFFICIENTS))
+        return _percentiles(np.exp(np.add.outer(expected, scatter)).ravel(), level)
 
 
 def fit(points: Sequence[Point], *, bootstrap: int = 1000, seed: int = 0, starts: int = STARTS) -> Fit:

@@ -23,6 +23,9 @@ REFERENCE_BATCH = 2048 * 160
 REFERENCE_RATE = 0.0047 / 2
 """Batch (tokens) and rate of a model of that size, as OLMo's ladder has them: Porian et al. (arXiv 2406.19146, section 4.4), with half their rate."""
 
+LEAST_PARAMETERS = 5e6
+"""The smallest model of that source. Smaller ones are trained at its rate: the law's would go on rising to where their losses spike and hardly fall."""
+
 LARGE_BATCH = 1 << 19
 """Tokens from which the mean of squared gradients is kept over fewer batches (OLMo's ladder)."""
 
@@ -56,9 +59,9 @@ class Settings:
 
 def law_settings(matmul_weights: int) -> Settings:
     """The ladder's law for a model of that many weights, embeddings left out and the output layer counted, as its source counts."""
-    share = matmul_weights / REFERENCE_PARAMETERS
-    batch = REFERENCE_BATCH * share ** (2 / 3)
-    return Settings(batch, REFERENCE_RATE * share ** (-1 / 3), 0.95 if batch >= LARGE_BATCH else 0.99, matmul_weights)
+    batch = REFERENCE_BATCH * (matmul_weights / REFERENCE_PARAMETERS) ** (2 / 3)
+    rate = REFERENCE_RATE * (max(matmul_weights, LEAST_PARAMETERS) / REFERENCE_PARAMETERS) ** (-1 / 3)
+    return Settings(batch, rate, 0.95 if batch >= LARGE_BATCH else 0.99, matmul_weights)
 
 
 def smaller_model(model: ModelConfig, share: float) -> ModelConfig:

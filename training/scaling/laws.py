@@ -1,4 +1,4 @@
-"""What loss a model of N weights reaches on D tokens, and what follows for the choice of both. Pure arithmetic; `scaling_fit` finds the coefficients."""
+"""What loss a model of N weights reaches on D tokens, and what follows for the choice of both. Pure arithmetic; `fit` finds the coefficients."""
 
 from __future__ import annotations
 

@@ -32,6 +32,12 @@ def test_the_law_at_its_reference_and_at_eight_times_its_size() -> None:
     assert larger.beta2 == 0.95
 
 
+def test_below_the_smallest_model_of_its_source_the_law_s_rate_rises_no_more() -> None:
+    smallest, tiny = law_settings(5_000_000), law_settings(10_000)
+    assert smallest.learning_rate == tiny.learning_rate == pytest.approx(0.00235 * 21.6 ** (1 / 3))
+    assert tiny.batch_tokens == pytest.approx(smallest.batch_tokens / 500 ** (2 / 3))
+
+
 def test_smaller_models_keep_the_shape() -> None:
     model = ModelConfig(layers=32, hidden=4096, heads=32, query_groups=8, ffn=14_336)
     half = smaller_model(model, 0.5)
