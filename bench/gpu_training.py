@@ -119,6 +119,7 @@ def headwater_step(shape: Shape) -> Callable[[Batch], float]:
 
 def plain_step(shape: Shape) -> Callable[[Batch], float]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind = torch.bfloat16 if device.type == "cuda" else torch.float32
     model = initial_model(shape.model, shape.vocabulary, SEED).to(device)
     config = shape.optimizer
     matrices = [weight for name, weight in model.named_parameters() if weight.dim() > 1 and name != "embed_tokens.weight"]
@@ -129,9 +130,10 @@ def plain_step(shape: Shape) -> Callable[[Batch], float]:
 
     def step(batch: Batch) -> float:
         losses = []
-        for tokens, targets in zip(batch.tokens, batch.targets, strict=True):
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                loss = forward(torch.from_numpy(tokens).to(device), torch.from_numpy(targets).to(device)) / batch.tokens.size
+        for micro_batch in zip(batch.tokens, batch.targets, strict=True):
+            tokens, targets = (torch.from_numpy(array).to(device) for array in micro_batch)
+            with torch.autocast(device.type, kind, enabled=kind != torch.float32):
+                loss = forward(tokens, targets, kind) / batch.tokens.size
             loss.backward()
             losses.append(loss.detach())
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)

@@ -58,7 +58,7 @@ class Layer(nn.Module):
 
 
 class PlainLlama(nn.Module):
-    """A dense model with tied embeddings. Matrices are multiplied in the type of the autocast around it, or else in fp32."""
+    """A dense model with tied embeddings."""
 
     def __init__(self, config: ModelConfig, vocabulary_size: int) -> None:
         super().__init__()
@@ -67,9 +67,8 @@ class PlainLlama(nn.Module):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = RMSNorm(config.hidden, config.norm_epsilon)
 
-    def forward(self, tokens: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Tokens and targets [B, S] to the sum of their losses, in nats."""
-        kind = torch.get_autocast_dtype(tokens.device.type) if torch.is_autocast_enabled(tokens.device.type) else torch.float32
+    def forward(self, tokens: torch.Tensor, targets: torch.Tensor, kind: torch.dtype) -> torch.Tensor:
+        """Tokens and targets [B, S] to the sum of their losses, in nats. `kind` is the type of what runs between layers: that of the autocast, if any."""
         x = self.embed_tokens(tokens).to(kind)
         cos, sin = (part.to(kind) for part in rotations(self.config, tokens.shape[1], tokens.device))
         for layer in self.layers:
