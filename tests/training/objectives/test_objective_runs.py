@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,11 @@ RUNS = [("causal", layout) for layout in LAYOUTS] + [
     ("masked", "tensor 2"),
 ]
 
+NEIGHBOURS = ("masked", "neighbours")
+NEIGHBOUR_STEPS = 250
+RING = random.Random(5).sample(range(40, 88), 48)
+"""Tokens in an order in which each is followed by the next one, and the last by the first: all are equally frequent, and a neighbour says which one it is."""
+
 Runs = dict[tuple[str, str], Path]
 
 
@@ -83,6 +89,33 @@ def lake(
 
 
 @pytest.fixture(scope="module")
+def lake_of_neighbours(
+    tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer, new_lake: Callable[..., Path], rows_of: Callable[..., list[dict[str, Any]]]
+) -> Path:
+    """Documents of 20 to 60 tokens that follow the ring from a random place on."""
+    draw, rows = random.Random(0), []
+    for row in rows_of(tokenizer, [""] * 400):
+        first = draw.randrange(len(RING))
+        tokens = [RING[(first + place) % len(RING)] for place in range(draw.randint(20, 60))] + [tokenizer.token_to_id("<|endoftext|>")]
+        rows.append({**row, "n_tokens": len(tokens), "tokens": np.array(tokens, "<u2").tobytes()})
+    return new_lake(tmp_path_factory.mktemp("neighbours"), rows, tokenizer)
+
+
+def config_of_neighbours() -> dict[str, Any]:
+    return {
+        **SIZES,
+        "model": {**SIZES["model"], "layers": 1, "hidden": 64, "ffn": 128},
+        "batch": {"tokens": 512, "micro_sequences": 16},
+        "schedule": {"warmup_steps": 10},
+        "objective": {"kind": "masked"},
+        "optimizer": {"learning_rate": 1e-2},
+        "steps": NEIGHBOUR_STEPS,
+        "checkpoint": {"every": NEIGHBOUR_STEPS},
+        "evaluation": {"every": NEIGHBOUR_STEPS, "tokens": 500},
+    }
+
+
+@pytest.fixture(scope="module")
 def table(lake: Path) -> TokenTable:
     return open_tokens(str(lake), None)
 
@@ -100,7 +133,13 @@ def stretch_of_training(plan: Plan, table: TokenTable) -> list[list[int]]:
 
 
 @pytest.fixture(scope="module")
-def runs(lake: Path, run_jobs: Callable[..., None], stretch_of_training: list[list[int]], tmp_path_factory: pytest.TempPathFactory) -> Runs:
+def runs(
+    lake: Path,
+    lake_of_neighbours: Path,
+    run_jobs: Callable[..., None],
+    stretch_of_training: list[list[int]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Runs:
     folder = tmp_path_factory.mktemp("objectives")
     outs = {run: folder / str(number) for number, run in enumerate(RUNS)}
     jobs: list[dict[str, Any]] = [
@@ -114,6 +153,8 @@ def runs(lake: Path, run_jobs: Callable[..., None], stretch_of_training: list[li
         out, last = outs[kind, "one rank"], f"step-{STEPS[kind]:08d}"
         two = [[*range(40, 71), 71], [*range(40, 71), 72]]
         jobs.append({"ranks": 1, "logits_of": str(out / "checkpoints" / last), "tokens": two, "out": str(out / "last_token.pt")})
+    outs[NEIGHBOURS] = folder / "neighbours"
+    jobs.append({"lake": str(lake_of_neighbours), "out": str(outs[NEIGHBOURS]), "ranks": 1, "config": config_of_neighbours()})
     run_jobs(jobs, ranks=2)
     return outs
 
@@ -152,7 +193,7 @@ def test_every_layout_has_the_losses_and_held_out_losses_of_one_rank(runs: Runs,
 
 
 def test_objectives_change_neither_the_batches_nor_their_hashes(runs: Runs) -> None:
-    hashes = [[step.batch_hash for step in read_metrics(out)][:20] for out in runs.values()]
+    hashes = [[step.batch_hash for step in read_metrics(out)][:20] for out in (runs[run] for run in RUNS)]
     assert all(found == hashes[0] for found in hashes)
 
 
@@ -163,6 +204,15 @@ def test_the_loss_of_the_objective_falls_on_what_is_trained_on_and_on_what_is_no
     found = by_name(read_evaluations(runs[kind, "one rank"]))
     for source in ("books", "web"):
         assert found[STEPS[kind], source, kind][0] < found[10, source, kind][0]
+
+
+def test_an_encoder_learns_hidden_tokens_from_their_neighbours(runs: Runs) -> None:
+    frequencies_alone = math.log(len(RING))
+    steps = losses(runs[NEIGHBOURS])
+    (held_out,) = [one.loss for one in read_evaluations(runs[NEIGHBOURS]) if one.step == NEIGHBOUR_STEPS]
+    assert np.mean(steps[:10]) > frequencies_alone
+    assert np.mean(steps[-20:]) < 0.5 * frequencies_alone
+    assert held_out < 0.5 * frequencies_alone
 
 
 def test_what_is_evaluated_is_text_from_left_to_right_and_the_objective_itself(runs: Runs) -> None:
