@@ -130,15 +130,48 @@ def tokenizer_of() -> Callable[..., Tokenizer]:
 
 
 @pytest.fixture(scope="session")
-def run_jobs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
-    """Starts real gloo ranks once and runs a list of jobs on them, each on as many ranks as its layout needs."""
+def two_sources(tokenizer: Tokenizer) -> Callable[[int, int], list[dict[str, Any]]]:
+    """`two_sources(30, 50)`: rows of 30 documents of the source books and 50 of web, always the same."""
 
-    def run(jobs: list[dict[str, Any]], ranks: int) -> None:
-        folder = tmp_path_factory.mktemp("ranks")
-        (folder / "jobs.json").write_text(json.dumps(jobs))
-        script = Path(__file__).with_name("run_jobs.py")
+    def rows(books: int, web: int) -> list[dict[str, Any]]:
+        return [*token_rows(tokenizer, synthetic_documents(books, seed=2), "books"), *token_rows(tokenizer, synthetic_documents(web, seed=3), "web")]
+
+    return rows
+
+
+@pytest.fixture(scope="session")
+def two_source_lake(two_sources: Callable[..., list[dict[str, Any]]], tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`two_source_lake(30, 50, files=2)`: a lake of these rows, laid out as `write_lake` is told."""
+
+    def make(books: int, web: int, **layout: int) -> Path:
+        return write_lake(tmp_path_factory.mktemp("two_sources"), two_sources(books, web), tokenizer, **layout)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tokenizer_of_kind() -> Callable[..., Tokenizer]:
+    """`tokenizer_of_kind("sentencepiece-bpe", texts, special_tokens)`: trained as `train_tokenizer` does."""
+    pytest.importorskip("sentencepiece", reason="sentencepiece is not installed: pip install headwater[spark]")
+    from spark_jobs.text.tokenization.byte_level_bpe import train_byte_level_bpe
+    from spark_jobs.text.tokenization.sentencepiece_model import as_tokenizer, train_sentencepiece
+
+    def train(kind: str, texts: list[str], special_tokens: tuple[str, ...]) -> Tokenizer:
+        if kind == "byte-level-bpe":
+            return train_byte_level_bpe(texts, 400, split_digits=True, special_tokens=special_tokens)
+        options = {"split_digits": True, "special_tokens": special_tokens, "character_coverage": 1.0}
+        return as_tokenizer(train_sentencepiece(texts, 480, algorithm="bpe" if kind == "sentencepiece-bpe" else "unigram", **options))
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def run_ranks() -> Callable[..., list[str]]:
+    """`run_ranks("jobs.py", folder, 2)`: runs `jobs.py FOLDER RANK` on two real ranks; what each of them printed."""
+
+    def run(script: str, folder: Path, ranks: int) -> list[str]:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY), "CUDA_VISIBLE_DEVICES": ""}
-        command = [sys.executable, str(script), str(folder)]
+        command = [sys.executable, str(Path(__file__).with_name(script)), str(folder)]
         logs = [(folder / f"rank-{rank}.log").open("w") for rank in range(ranks)]
         children = [subprocess.Popen([*command, str(rank)], env=environment, stdout=log, stderr=subprocess.STDOUT) for rank, log in enumerate(logs)]
         try:
@@ -151,6 +184,20 @@ def run_jobs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
                 child.wait()
             for log in logs:
                 log.close()
-        assert codes == [0] * ranks, "\n".join((folder / f"rank-{rank}.log").read_text()[-4000:] for rank in range(ranks))
+        said = [(folder / f"rank-{rank}.log").read_text() for rank in range(ranks)]
+        assert codes == [0] * ranks, "\n".join(text[-4000:] for text in said)
+        return said
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_jobs(run_ranks: Callable[..., list[str]], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
+    """Starts real gloo ranks once and runs a list of jobs on them, each on as many ranks as its layout needs."""
+
+    def run(jobs: list[dict[str, Any]], ranks: int) -> None:
+        folder = tmp_path_factory.mktemp("ranks")
+        (folder / "jobs.json").write_text(json.dumps(jobs))
+        run_ranks("run_jobs.py", folder, ranks)
 
     return run

@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
-from tokenizers import Tokenizer
 
 from schemas.corpus import CORPUS
 from schemas.documents import DOCUMENTS
@@ -33,14 +32,14 @@ BATCHES = 50
 
 
 @pytest.fixture(scope="module")
-def rows(tokenizer: Tokenizer, rows_of: Callable[..., Rows], texts_of: Callable[..., list[str]]) -> Rows:
-    return [*rows_of(tokenizer, texts_of(40, seed=5), "books"), *rows_of(tokenizer, texts_of(80, seed=6), "web")]
+def rows(two_sources: Callable[[int, int], Rows]) -> Rows:
+    return two_sources(40, 80)
 
 
 @pytest.fixture(scope="module")
-def small_lake(tmp_path_factory: pytest.TempPathFactory, rows: Rows, tokenizer: Tokenizer, new_lake: Callable[..., Path]) -> Path:
+def small_lake(two_source_lake: Callable[..., Path], rows: Rows) -> Path:
     """12,000 tokens or so, and a corpus in which each document is a page of one of two sites; the last one is gone from it."""
-    lake = new_lake(tmp_path_factory.mktemp("lake"), rows, tokenizer, files=3, rows_per_group=17)
+    lake = two_source_lake(40, 80, files=3, rows_per_group=17)
     write_deltalake(
         str(lake / "corpus"), pa.Table.from_pylist([page(row, n) for n, row in enumerate(rows[:-1])], schema=CORPUS.arrow()), partition_by=["language"]
     )

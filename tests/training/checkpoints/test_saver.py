@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import pytest
 
 pytestmark = pytest.mark.distributed
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 CONFIG = {
     "data": {"sequence_length": 32},
     "model": {"layers": 2, "hidden": 32, "heads": 4, "query_groups": 2, "ffn": 64},
@@ -35,28 +33,14 @@ def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path | None
 
 
 @pytest.fixture(scope="module")
-def ranks(lake: Path, small_disk: Path | None, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], str]:
+def ranks(
+    lake: Path, small_disk: Path | None, run_ranks: Callable[..., list[str]], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[dict[str, Any]], str]:
     """What each rank saw, and what the first one logged."""
     folder = tmp_path_factory.mktemp("saves")
     spec = {"config": CONFIG, "lake": str(lake), "small_disk": str(small_disk) if small_disk else None}
     (folder / "spec.json").write_text(json.dumps(spec))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY), "CUDA_VISIBLE_DEVICES": ""}
-    script = Path(__file__).parents[1].joinpath("save_jobs.py")
-    logs = [(folder / f"rank-{rank}.log").open("w") for rank in range(2)]
-    children = [
-        subprocess.Popen([sys.executable, str(script), str(folder), str(rank)], env=environment, stdout=log, stderr=subprocess.STDOUT)
-        for rank, log in enumerate(logs)
-    ]
-    try:
-        codes = [child.wait(timeout=200) for child in children]
-    finally:
-        for child in children:
-            child.kill()
-            child.wait()
-        for log in logs:
-            log.close()
-    said = [(folder / f"rank-{rank}.log").read_text() for rank in range(2)]
-    assert codes == [0, 0], "\n".join(text[-4000:] for text in said)
+    said = run_ranks("save_jobs.py", folder, 2)
     return [json.loads((folder / f"facts-{rank}.json").read_text()) for rank in range(2)], said[0]
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer
 
 from training.config import BatchConfig, DataConfig, ModelConfig, StageConfig, TrainingConfig
 from training.costs.plan_report import explain
@@ -20,15 +19,8 @@ Rows = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def two_sources(
-    tmp_path_factory: pytest.TempPathFactory,
-    tokenizer: Tokenizer,
-    new_lake: Callable[..., Path],
-    rows_of: Callable[..., Rows],
-    texts_of: Callable[..., list[str]],
-) -> str:
-    rows = [*rows_of(tokenizer, texts_of(10, seed=5), "books"), *rows_of(tokenizer, texts_of(120, seed=6), "web")]
-    return str(new_lake(tmp_path_factory.mktemp("lake"), rows, tokenizer))
+def few_books(two_source_lake: Callable[..., Path]) -> str:
+    return str(two_source_lake(10, 120))
 
 
 def config(**data: Any) -> TrainingConfig:
@@ -38,8 +30,8 @@ def config(**data: Any) -> TrainingConfig:
     )
 
 
-def test_epochs_of_each_source_and_a_warning_where_they_are_many(two_sources: str, tmp_path: Path) -> None:
-    job = prepare(config(), two_sources, tmp_path, 2)
+def test_epochs_of_each_source_and_a_warning_where_they_are_many(few_books: str, tmp_path: Path) -> None:
+    job = prepare(config(), few_books, tmp_path, 2)
     lines = explain(job, device="H100", utilisation=0.5)
     read = dict(zip(job.plan.sources, job.plan.cursors(60), strict=True))
     own = {part.source: part.tokens for part in job.plan.parts}
@@ -59,15 +51,15 @@ def test_epochs_of_each_source_and_a_warning_where_they_are_many(two_sources: st
     assert any("smaller than any that the published law was fitted to" in line for line in lines)
 
 
-def test_a_model_of_the_law_s_range_is_placed_beside_the_optimum(two_sources: str, tmp_path: Path) -> None:
+def test_a_model_of_the_law_s_range_is_placed_beside_the_optimum(few_books: str, tmp_path: Path) -> None:
     large = config().model_copy(update={"model": ModelConfig(layers=12, hidden=1024, heads=16, query_groups=16, ffn=2816)})
-    lines = explain(prepare(large, two_sources, tmp_path, 1), device="a CPU", utilisation=0.5)
+    lines = explain(prepare(large, few_books, tmp_path, 1), device="a CPU", utilisation=0.5)
     assert any(line.startswith("compute-optimal 0.0 tokens a weight; for this compute") for line in lines)
     assert not [line for line in lines if line.startswith("time")]
 
 
-def test_the_quality_of_packing_is_that_of_the_batches_to_come(two_sources: str) -> None:
-    table = open_tokens(two_sources, None)
+def test_the_quality_of_packing_is_that_of_the_batches_to_come(few_books: str) -> None:
+    table = open_tokens(few_books, None)
     chopped, packed = (packing_quality(make_plan(config(packing=packing, document_mask=True), table), table, 0) for packing in ("chop", "best_fit"))
     assert chopped.documents > 50
     assert packed.too_long <= packed.cut < chopped.cut

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer
 
 from training.config import TrainingConfig
 from training.evaluation.held_out import HeldOutReader, held_out_stretches
@@ -22,15 +21,8 @@ EVERYTHING = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def table(
-    tmp_path_factory: pytest.TempPathFactory,
-    tokenizer: Tokenizer,
-    new_lake: Callable[..., Path],
-    rows_of: Callable[..., list[dict[str, Any]]],
-    texts_of: Callable[..., list[str]],
-) -> TokenTable:
-    rows = [*rows_of(tokenizer, texts_of(30, seed=2), "books"), *rows_of(tokenizer, texts_of(50, seed=3), "web")]
-    return open_tokens(str(new_lake(tmp_path_factory.mktemp("held_out"), rows, tokenizer, files=2, rows_per_group=10)), None)
+def table(two_source_lake: Callable[..., Path]) -> TokenTable:
+    return open_tokens(str(two_source_lake(30, 50, files=2, rows_per_group=10)), None)
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer
 
 from training.config import TrainingConfig
 from training.evaluation.held_out import held_out_stretches
@@ -22,15 +20,8 @@ LENGTH = PROMPT + CONTINUATION
 
 
 @pytest.fixture(scope="module")
-def table(
-    tmp_path_factory: pytest.TempPathFactory,
-    tokenizer: Tokenizer,
-    new_lake: Callable[..., Path],
-    rows_of: Callable[..., list[dict[str, Any]]],
-    texts_of: Callable[..., list[str]],
-) -> TokenTable:
-    rows = [*rows_of(tokenizer, texts_of(60, seed=5), "books"), *rows_of(tokenizer, texts_of(60, seed=6), "web")]
-    return open_tokens(str(new_lake(tmp_path_factory.mktemp("memorised"), rows, tokenizer)), None)
+def table(two_source_lake: Callable[..., Path]) -> TokenTable:
+    return open_tokens(str(two_source_lake(60, 60)), None)
 
 
 @pytest.fixture(scope="module")

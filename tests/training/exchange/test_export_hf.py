@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import string
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,22 +16,13 @@ SPECIAL_TOKENS = ("<|endoftext|>", "<|padding|>", "<|user|>")
 TEXTS = [f"The river {name} feeds {n * 37} mills; {string.printable}" for n, name in enumerate(["Aar", "Inn", "Ob", "Po", "Rhône", "Дон"])]
 
 
-def trained(kind: str) -> Tokenizer:
-    pytest.importorskip("sentencepiece", reason="sentencepiece is not installed: pip install headwater[spark]")
-    from spark_jobs.text.tokenization.byte_level_bpe import train_byte_level_bpe
-    from spark_jobs.text.tokenization.sentencepiece_model import as_tokenizer, train_sentencepiece
-
-    if kind == "byte-level-bpe":
-        return train_byte_level_bpe(TEXTS, 400, split_digits=True, special_tokens=SPECIAL_TOKENS)
-    options = {"split_digits": True, "special_tokens": SPECIAL_TOKENS, "character_coverage": 1.0}
-    return as_tokenizer(train_sentencepiece(TEXTS, 480, algorithm="bpe" if kind == "sentencepiece-bpe" else "unigram", **options))
-
-
 @pytest.mark.parametrize("kind", ["byte-level-bpe", "sentencepiece-bpe", "sentencepiece-unigram"])
-def test_auto_tokenizer_gives_the_same_ids_and_the_same_text(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_tokenizer_gives_the_same_ids_and_the_same_text(
+    kind: str, tokenizer_of_kind: Callable[..., Tokenizer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install headwater[eval]")
-    tokenizer = trained(kind)
+    tokenizer = tokenizer_of_kind(kind, TEXTS, SPECIAL_TOKENS)
     tokenizer.save(str(tmp_path / "trained.json"))
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", "architectures": ["LlamaForCausalLM"]}))
     write_tokenizer(tmp_path / "trained.json", tmp_path, end_of_document_id=tokenizer.token_to_id("<|endoftext|>"), sequence_length=64)

@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
-from tokenizers import Tokenizer
 
 from schemas.errors import ContractError, UsageError
 from schemas.tokens import TOKENIZERS, TOKENS
@@ -95,14 +94,11 @@ def test_two_documents_give_the_bytes_of_the_format(tmp_path: Path) -> None:
 
 def test_megatron_reads_every_token_back(
     tmp_path: Path,
-    tokenizer: Tokenizer,
-    rows_of: Callable[..., list[dict[str, Any]]],
-    texts_of: Callable[..., list[str]],
-    new_lake: Callable[..., Path],
+    two_sources: Callable[..., list[dict[str, Any]]],
+    two_source_lake: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rows = [*rows_of(tokenizer, texts_of(61, seed=3), source="books"), *rows_of(tokenizer, texts_of(90, seed=4))]
-    lake = new_lake(tmp_path / "lake", rows, tokenizer, files=3, rows_per_group=7)
+    rows, lake = two_sources(61, 90), two_source_lake(61, 90, files=3, rows_per_group=7)
     wide = small_lake(tmp_path / "wide", {"code": [[70_000, 5, 0], [6, 7, 0]]}, vocabulary_size=80_000)
     monkeypatch.setattr(exporter, "LENGTHS_AT_ONCE", 16)
     exported = export_megatron(str(lake), tmp_path / "out")

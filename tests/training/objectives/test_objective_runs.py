@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer
 
 from training.config import TrainingConfig
 from training.evaluation.evaluation_file import Evaluation, read_evaluations
@@ -77,15 +76,8 @@ def config_of(kind: str, layout: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def lake(
-    tmp_path_factory: pytest.TempPathFactory,
-    tokenizer: Tokenizer,
-    new_lake: Callable[..., Path],
-    rows_of: Callable[..., list[dict[str, Any]]],
-    texts_of: Callable[..., list[str]],
-) -> Path:
-    rows = [*rows_of(tokenizer, texts_of(80, seed=2), "books"), *rows_of(tokenizer, texts_of(120, seed=3), "web")]
-    return new_lake(tmp_path_factory.mktemp("lake"), rows, tokenizer)
+def lake(two_source_lake: Callable[..., Path]) -> Path:
+    return two_source_lake(80, 120)
 
 
 @pytest.fixture(scope="module")
