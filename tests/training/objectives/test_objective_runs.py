@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
 
 from training.config import TrainingConfig
 from training.evaluation.evaluation_file import Evaluation, read_evaluations
