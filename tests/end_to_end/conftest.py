@@ -13,23 +13,48 @@ from spark_jobs.fetch import DEMO_HOST, FetchConfig, crawl
 from spark_jobs.local_site import serve
 from spark_jobs.package_docs import SiteConfig, package_site
 
-CORPUS = Path(sys.executable).parent / "corpus"
-MODULES, LICENCES = 60, 20
+COMMANDS = Path(sys.executable).parent
+MODULES, LICENCES, LATER = 60, 20, 25
 
 
 @pytest.fixture(scope="session")
-def small_crawl(tmp_path_factory) -> str:
+def site() -> dict[str, bytes]:
+    return package_site(SiteConfig(max_pages=100, max_modules_per_package=2))
+
+
+@pytest.fixture(scope="session")
+def small_crawl(site, tmp_path_factory) -> str:
     """A glob of two WARC files: pages of modules, licences under two addresses each, and an address that is not there."""
-    site = package_site(SiteConfig(max_pages=100, max_modules_per_package=2))
     licences = [path for path in site if "licence" in path][: 2 * LICENCES]
-    modules = [path for path in site if path.endswith(".html") and "licence" not in path][:MODULES]
-    urls = [f"http://{DEMO_HOST}{path}" for path in (*modules, *licences, "/missing.html")]
-    folder = tmp_path_factory.mktemp("crawl")
+    return crawl_pages(site, [*module_pages(site)[:MODULES], *licences, "/missing.html"], tmp_path_factory.mktemp("crawl"), files=2)
+
+
+@pytest.fixture(scope="session")
+def later_crawl(site, tmp_path_factory) -> str:
+    """Other pages of the same site."""
+    return crawl_pages(site, module_pages(site)[MODULES : MODULES + LATER], tmp_path_factory.mktemp("later"), files=1)
+
+
+def module_pages(site: dict[str, bytes]) -> list[str]:
+    return [path for path in site if path.endswith(".html") and "licence" not in path]
+
+
+def crawl_pages(site: dict[str, bytes], paths: list[str], folder: Path, files: int) -> str:
+    config = FetchConfig(max_pages=len(paths), delay_seconds=0, files=files)
     with serve(site) as address:
-        crawl(urls, folder, name="small", config=FetchConfig(max_pages=len(urls), delay_seconds=0, files=2), connect_to={DEMO_HOST: address})
+        crawl([f"http://{DEMO_HOST}{path}" for path in paths], folder, name="small", config=config, connect_to={DEMO_HOST: address})
     return f"{folder}/*.warc.gz"
 
 
 def corpus(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run `corpus` as a user does, and return what it printed."""
-    return subprocess.run([str(CORPUS), *map(str, arguments)], capture_output=True, text=True, check=False, env=os.environ)
+    return _run("corpus", arguments)
+
+
+def pretrain(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The same with `pretrain`."""
+    return _run("pretrain", arguments)
+
+
+def _run(command: str, arguments: tuple[object, ...]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([COMMANDS / command, *map(str, arguments)], capture_output=True, text=True, check=False, env=os.environ)

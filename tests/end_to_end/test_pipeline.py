@@ -12,13 +12,16 @@ import time
 from pathlib import Path
 
 import pytest
+from pyspark.sql import Row
 
 from schemas import exit_codes
 from schemas.configuration import load_config
+from schemas.tokens import TOKENIZERS, TOKENS
 from spark_jobs import delta_io
 from spark_jobs.cli import pipeline_file
 from spark_jobs.pipeline import PipelineConfig, enabled_stages
-from tests.end_to_end.conftest import CORPUS, corpus
+from tests.end_to_end.conftest import COMMANDS, corpus, pretrain
+from training.watching.metrics import read_metrics
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -75,7 +78,7 @@ def test_a_driver_killed_in_a_stage_leaves_the_tables_of_an_undisturbed_run(spar
 
 def kill_in_stage(stage: str, seconds: float, arguments: list[str]) -> None:
     """Start the command and kill its driver `seconds` after the stage has begun (or let it end, where the stage is quicker)."""
-    process = subprocess.Popen([CORPUS, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen([COMMANDS / "corpus", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stderr is not None
     for line in process.stderr:
         event = json.loads(line) if line.startswith("{") else {}
@@ -93,6 +96,38 @@ def test_the_tables_do_not_depend_on_cores_or_partitions(spark, undisturbed, sma
     run = corpus("run", "demo", "--lake", lake, "--warc", small_crawl, *SMALL, *one_core)
     assert run.returncode == exit_codes.DONE, run.stderr
     assert rows(spark, lake) == rows(spark, undisturbed[0])
+
+
+def test_what_a_later_crawl_adds_joins_a_training_run_that_has_begun(spark, undisturbed, later_crawl, tmp_path):
+    lake, out = shutil.copytree(undisturbed[0], tmp_path / "lake"), tmp_path / "training"
+    train = ("run", "tiny_cpu", "--lake", lake, "--out", out, "--ranks", 1, "--set", "sample.lines=0", "--set", "checkpoint.every=10")
+    assert pretrain(*train, "--set", "steps=5").returncode == exit_codes.DONE
+    begun = read_metrics(out)
+    before = stored_tokens(spark, lake)
+    refreshed = corpus("run", "demo", "--lake", lake, "--warc", later_crawl, "--set", "crawl=later", *SMALL)
+    assert refreshed.returncode == exit_codes.DONE, refreshed.stderr
+    after = stored_tokens(spark, lake)
+    added = {doc_id: row for doc_id, row in after.items() if row.increment == 1}
+    assert {doc_id: after[doc_id] for doc_id in after.keys() - added.keys()} == before
+    assert len(added) > 10
+    assert len(delta_io.read_table(spark, str(lake), TOKENIZERS).collect()) == 1
+
+    version = delta_io.current_version(spark, str(lake), TOKENS)
+    joined = pretrain(*train, "--set", "steps=20", "--set", f"stages=[{{from_step: 5, tokens_version: {version}}}]")
+    assert joined.returncode == exit_codes.DONE, joined.stderr
+    steps = read_metrics(out)
+    assert [line.step for line in steps] == list(range(1, 21))
+    assert [line.batch_hash for line in steps[:5]] == [line.batch_hash for line in begun]
+    first = min(added.values(), key=lambda row: (row.shuffle_key, row.doc_id))
+    exposed = pretrain("exposure", out, first.doc_id, "--lake", lake)
+    assert exposed.returncode == exit_codes.DONE, exposed.stderr
+    read = [json.loads(line) for line in exposed.stdout.splitlines()]
+    assert read
+    assert all(line["step"] > 5 and line["seen"] for line in read)
+
+
+def stored_tokens(spark, lake: Path) -> dict[str, Row]:
+    return {row.doc_id: row for row in delta_io.read_table(spark, str(lake), TOKENS).collect()}
 
 
 def test_a_missing_warc_is_one_line(tmp_path):

@@ -51,7 +51,7 @@ class StageConfig(Config):
     from_step: int = Field(ge=1)
     """Steps that are done before it begins."""
     tokens_version: int | None = Field(default=None, ge=0)
-    """A later version of the `tokens` table, which may have more files but not fewer."""
+    """A later version of the `tokens` table. What was appended since joins what is read; a version in which stored tokens were written anew is refused."""
     weights: Weights | None = None
     """As in `data.weights`; `{}` goes back to what is left of each epoch."""
     sequence_length: int | None = Field(default=None, ge=2, le=1 << 20)
