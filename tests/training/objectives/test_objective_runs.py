@@ -39,6 +39,7 @@ LAYOUTS: dict[str, dict[str, Any]] = {
     "tensor 2": {"tensor": 2, "sequence_parallel": True},
     "pipeline 2": {"pipeline": 2},
     "data 2": {},
+    "context 2": {"context": 2},
 }
 Z_WEIGHT = 0.01
 STEPS = {"causal": 20, "fill_in_the_middle": 60, "masked": 60}
@@ -52,6 +53,7 @@ RUNS = [("causal", layout) for layout in LAYOUTS] + [
     ("fill_in_the_middle", "data 2"),
     ("masked", "one rank"),
     ("masked", "tensor 2"),
+    ("masked", "context 2"),
 ]
 
 NEIGHBOURS = ("masked", "neighbours")
