@@ -76,6 +76,10 @@ class Table:
     def column_names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
+    def uri(self, lake: str) -> str:
+        """Where the table is in a lake, which is a folder or the address of one."""
+        return f"{lake.rstrip('/')}/{self.name}"
+
     def arrow(self) -> pa.Schema:
         return pa.schema([column.arrow() for column in self.columns])
 

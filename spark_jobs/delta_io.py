@@ -18,8 +18,7 @@ COMMIT_NAME = re.compile(r"(\d{20})\.json")
 
 def table_path(lake: str, table: Table) -> str:
     """Where the table is; absolute if local, because Spark SQL takes no other path for a table's name."""
-    folder = lake if "://" in lake else str(Path(lake).absolute())
-    return f"{folder.rstrip('/')}/{table.name}"
+    return table.uri(lake if "://" in lake else str(Path(lake).absolute()))
 
 
 def table_exists(spark: SparkSession, lake: str, table: Table) -> bool:

@@ -29,7 +29,7 @@ class LakeColumns:
         """The columns of the table; no rows where the lake does not have it. Raises `UsageError` where they cannot be read rightly."""
         names = list(dict.fromkeys(columns))
         # The schemes of Hadoop and of Delta's own library differ.
-        uri = f"{self.lake.rstrip('/')}/{table.name}".replace("s3a://", "s3://")
+        uri = table.uri(self.lake).replace("s3a://", "s3://")
         try:
             stored = DeltaTable(uri)
             if stored.metadata().configuration.get("delta.columnMapping.mode", "none") != "none":

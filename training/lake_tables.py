@@ -15,7 +15,7 @@ RETRIES = 20
 
 def append_rows(lake: str, contract: Table, rows: list[dict[str, Any]]) -> None:
     """Append to a table; makes it, with its checks, where a lake has none yet."""
-    uri = f"{lake.rstrip('/')}/{contract.name}"
+    uri = contract.uri(lake)
     if not DeltaTable.is_deltatable(uri):
         table = DeltaTable.create(uri, schema=contract.arrow(), mode="ignore", description=f"One row is {contract.grain}.")
         for check in contract.checks:

@@ -40,6 +40,10 @@ def test_arrow_and_ddl_forms_say_the_same():
     assert PAGES.ddl() == "id STRING NOT NULL,\ncrawl STRING NOT NULL,\nscores ARRAY<DOUBLE>"
 
 
+def test_a_table_is_a_folder_of_its_lake():
+    assert [PAGES.uri(lake) for lake in ("lake", "/data/lake/", "s3://bucket/lake")] == ["lake/pages", "/data/lake/pages", "s3://bucket/lake/pages"]
+
+
 def test_the_spark_form_has_the_arrow_form_s_types():
     pytest.importorskip("pyspark")
     from pyspark.sql.pandas.types import to_arrow_schema

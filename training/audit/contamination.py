@@ -26,7 +26,7 @@ class Overlap:
 
 def overlaps(lake: str, plan: Plan, table: TokenTable, *, steps: int, skips: Skips) -> list[Overlap]:
     """One for each evaluation set that `corpus run` looked for and found; none where it looked for none."""
-    if not DeltaTable.is_deltatable(f"{lake.rstrip('/')}/{DECONTAMINATION.name}"):
+    if not DeltaTable.is_deltatable(DECONTAMINATION.uri(lake)):
         return []
     rows = open_table(lake, DECONTAMINATION).to_pyarrow_dataset().to_table(columns=["doc_id", "set_name", "item_share"]).to_pylist()
     seen = {one.doc_id for one in exposures(plan, table, {row["doc_id"] for row in rows}, done=steps, steps=steps, skips=skips)}

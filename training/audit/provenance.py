@@ -58,8 +58,7 @@ def find_pages(lake: str, name: str) -> list[Page]:
 
 
 def _pages(lake: str, contract: Table, condition: Any) -> list[Page]:
-    uri = f"{lake.rstrip('/')}/{contract.name}"
-    if not DeltaTable.is_deltatable(uri):
+    if not DeltaTable.is_deltatable(contract.uri(lake)):
         return []
     table = open_table(lake, contract)
     paths = [unquote(path) for path in pa.table(table.get_add_actions(flatten=True))["path"].to_pylist()]
