@@ -144,7 +144,7 @@ def _count_tokens(system: FileSystem, path: str) -> tuple[tuple[int, ...], set[s
 
 def open_table(lake: str, contract: Table, version: int | None = None) -> DeltaTable:
     """A table of the lake, checked for its contract and for features that Parquet files alone do not show."""
-    uri = f"{lake.rstrip('/')}/{contract.name}"
+    uri = contract.uri(lake)
     if "://" not in lake and not Path(lake).is_dir():
         raise UsageError(f"{lake}: there is no lake here")
     try:
