@@ -19,6 +19,8 @@ SPARK_VERSION = "4.2.0"
 DELTA_VERSION = "4.4.0"
 DELTA_PACKAGE = f"io.delta:delta-spark_4.2_2.13:{DELTA_VERSION}"
 
+ROW_GROUP_BYTES = 16 << 20
+
 
 class SessionConfig(Config):
     """How to start Spark where no session is running; `spark-submit` decides these itself."""
@@ -97,6 +99,8 @@ def _settings(config: SessionConfig) -> dict[str, str]:
         "spark.python.worker.faulthandler.enabled": "true",
         "spark.executorEnv.PYTHONHASHSEED": "0",
         "spark.cleaner.referenceTracking.cleanCheckpoints": "true",
+        # Parquet's own default is 128 MiB. The trainer keeps row groups of each source and increment in memory, and begins when it has read the first.
+        "spark.hadoop.parquet.block.size": str(ROW_GROUP_BYTES),
     }
     if partitions:
         settings["spark.sql.shuffle.partitions"] = str(partitions)

@@ -8,6 +8,7 @@ up the new.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import pyarrow as pa
 import structlog
@@ -35,6 +36,9 @@ class Config(configuration.Config):
     """Bytes of text that go into one token file; tokens take about half of that. Files that are there already stay as they are."""
     seed: int = 0
     """Shuffles the documents."""
+    on_new_data: Literal["append", "rewrite"] = "append"
+    """Whether documents that are new become another increment, or all tokens are written anew as one. A training run reads from all increments in turn, with
+    a row group or two of each in memory: after some hundreds it is time to rewrite."""
 
 
 def transform(corpus: DataFrame, tokenizers: DataFrame, *, config: Config) -> DataFrame:
@@ -48,6 +52,8 @@ def transform(corpus: DataFrame, tokenizers: DataFrame, *, config: Config) -> Da
 
 def grow(stored: DataFrame, corpus: DataFrame, tokenizers: DataFrame, *, config: Config) -> DataFrame | None:
     """The tokens of the documents that are not stored yet, as the next increment; None where stored ones are no longer those of the corpus."""
+    if config.on_new_data == "rewrite":
+        return None
     tokenizer, last = tokenizers.first(), stored.agg(F.max("increment")).first()[0]
     if tokenizer is None or last is None:
         return None

@@ -11,12 +11,14 @@ import pytest
 from deltalake import DeltaTable
 from pydantic import ValidationError
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from tokenizers import Tokenizer
 
 from schemas.corpus import CORPUS
 from schemas.tokens import TOKENS
 from spark_jobs import delta_io, tokenize_corpus, train_tokenizer
 from spark_jobs.run_stage import Lake, run_stage
+from spark_jobs.session import ROW_GROUP_BYTES
 
 pytestmark = pytest.mark.spark
 
@@ -170,6 +172,10 @@ def test_a_page_that_is_gone_has_no_tokens_any_more_and_all_are_written_anew(gro
     assert "appended_rows" not in run.counts
 
 
+def test_tokens_are_rewritten_where_that_is_asked_for(spark):
+    assert tokenize_corpus.grow(None, None, None, config=tokenize_corpus.Config(on_new_data="rewrite")) is None
+
+
 def test_the_texts_of_old_documents_are_neither_read_nor_shuffled(spark, tmp_path):
     lake = str(tmp_path)
     first = spark.createDataFrame([("a", "c1", "web", None, None, "en", 1.0, None, "text", "h", "a.warc.gz", 0)], CORPUS.spark())
@@ -185,3 +191,12 @@ def test_the_texts_of_old_documents_are_neither_read_nor_shuffled(spark, tmp_pat
     assert scans
     assert all("crawl#" in line and "c2" in line and "c1" not in line for line in scans)
     tokenizers.unpersist()
+
+
+def test_row_groups_are_small_enough_to_keep_some_of_each_increment_in_memory(spark, tmp_path):
+    # Rows of 8 kB that do not compress, 40 MB in all.
+    spark.range(0, 5000, 1, 1).select("id", F.randstr(F.lit(8000), F.lit(7)).alias("text")).write.parquet(str(tmp_path / "rows"))
+    (file,) = (tmp_path / "rows").glob("*.parquet")
+    metadata = pq.ParquetFile(file).metadata
+    assert max(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)) < 1.2 * ROW_GROUP_BYTES
+    assert metadata.num_row_groups > 1

@@ -6,8 +6,9 @@ series. Exact integers throughout: nothing drifts, however long the run.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
+from heapq import heapify, heappop, heapreplace
 
 type Sizes = tuple[int, ...]
 
@@ -84,27 +85,30 @@ def place_of(series: int, item: int, sizes: Sizes) -> int:
 
 def counts_before(place: int, sizes: Sizes) -> Sizes:
     """Items of each series among the first `place` of all."""
-    return tuple(_items_before(place, series, sizes) for series in range(len(sizes)))
+    whole, key = max(1, sum(sizes)), _keys(sizes)
+    # Up to a point of the whole a series has at most half an item more than in proportion: together not more than are asked for, nor many less.
+    point = max(0, place - len(sizes))
+    counts = [min(size, max(0, -((whole - 2 * size * point) // (2 * whole)))) for size in sizes]
+    following = [(key(series, count), series) for series, count in enumerate(counts) if count < sizes[series]]
+    heapify(following)
+    for _ in range(place - sum(counts)):
+        series = following[0][1]
+        counts[series] += 1
+        if counts[series] < sizes[series]:
+            heapreplace(following, (key(series, counts[series]), series))
+        else:
+            heappop(following)
+    return tuple(counts)
 
 
 def merged(first: int, last: int, sizes: Sizes) -> list[tuple[int, int]]:
     """(series, item) at places `[first, last)` of all items."""
-    starts, ends = counts_before(first, sizes), counts_before(last, sizes)
-    # (2 k + 1) / 2 n, over a common denominator.
-    whole = prod(size for size in sizes if size)
-    keyed = []
-    for series, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        unit = whole // sizes[series] if start < end else 0
-        keyed += [((2 * item + 1) * unit, series, item) for item in range(start, end)]
+    starts, ends, key = counts_before(first, sizes), counts_before(last, sizes), _keys(sizes)
+    keyed = [(key(series, item), series, item) for series, (start, end) in enumerate(zip(starts, ends, strict=True)) for item in range(start, end)]
     return [(series, item) for _, series, item in sorted(keyed)]
 
 
-def _items_before(place: int, series: int, sizes: Sizes) -> int:
-    low, high = 0, sizes[series]
-    while low < high:
-        middle = (low + high) // 2
-        if place_of(series, middle, sizes) < place:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+def _keys(sizes: Sizes) -> Callable[[int, int], int]:
+    """Integers in the order of (2 k + 1) / 2 n: two of these that differ do so by at least 1 / 4 n m, which is more than the last bit that is kept."""
+    bits = 2 * max(sizes).bit_length() + 2
+    return lambda series, item: ((2 * item + 1) << bits) // (2 * sizes[series])

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.order.mixture import SHARES, Turns, merged, shares
+from training.order.mixture import SHARES, Turns, counts_before, merged, shares
 
 SIZES = st.lists(st.integers(0, 30), min_size=1, max_size=5).filter(any)
 
@@ -41,6 +41,18 @@ def test_turns_are_found_far_out_at_once() -> None:
     far = 10**13
     assert turns.between(far, far + 4) == [(0, 7500000000000), (0, 7500000000001), (1, 2500000000000), (0, 7500000000002)]
     assert turns.place(1, 2500000000000) == far + 2
+
+
+def test_thousands_of_series_take_their_turns() -> None:
+    sizes = tuple(10**9 + 7919 * series for series in range(3000))
+    far = sum(sizes) // 3
+    counts = counts_before(far, sizes)
+    assert sum(counts) == far
+    assert all(abs(3 * count - size) <= 3 for count, size in zip(counts, sizes, strict=True))
+    turns = merged(far, far + 3000, sizes)
+    # About one of each, the next in its series.
+    assert len({series for series, _ in turns}) > 2900
+    assert all(item in (counts[series], counts[series] + 1) for series, item in turns)
 
 
 def test_weights_become_shares_by_the_largest_remainder() -> None:
