@@ -16,12 +16,15 @@ SOURCES = 20
 TOKENS = 10**13
 REACHED = 10**12
 TURNS = 20
+REFRESHES = 100
 
 
-def simulated_plan() -> Plan:
+def simulated_plan(increments: int = 1) -> Plan:
     """Two stages, the second with longer sequences, packing, and weights for each of 20 sources."""
-    parts = tuple(Part(f"source {number:02}", 0, 7, TOKENS // SOURCES + number) for number in range(SOURCES))
-    weights = tuple((part.source, 1.0 + number / 7) for number, part in enumerate(parts))
+    sources = [f"source {number:02}" for number in range(SOURCES)]
+    tokens = TOKENS // SOURCES // increments
+    parts = tuple(Part(source, increment, 7, tokens + number) for number, source in enumerate(sources) for increment in range(increments))
+    weights = tuple((source, 1.0 + number / 7) for number, source in enumerate(sources))
     stages = (
         PlanStage(0, 7, (), 4096, 1024, 2, "chop", False, 256),
         PlanStage(100_000, 7, weights, 8192, 2048, 2, "best_fit", True, 256),
@@ -43,11 +46,15 @@ def main() -> None:
         started = time.perf_counter()
         plan.rows(batch + turn)
         times.append(time.perf_counter() - started)
+    started = time.perf_counter()
+    simulated_plan(REFRESHES).rows(batch)
+    refreshed = time.perf_counter() - started
     cursors = plan.cursors(batch)
     print(f"batch {batch:,} begins at token {plan.tokens_before(batch):,} of {TOKENS:,}; the cursors of {SOURCES} sources add up to {sum(cursors):,}")
     print(f"state       {state:>10,} bytes, and no index")
     print(f"first batch {first * 1e3:>10.1f} ms for {second.batch_sequences:,} sequences, the plan worked out anew")
     print(f"next        {median(times) * 1e3:>10.1f} ms a batch")
+    print(f"first batch {refreshed * 1e3:>10.1f} ms where each source has {REFRESHES} increments")
 
 
 if __name__ == "__main__":
