@@ -19,9 +19,9 @@ setup: .venv/.done  ## make .venv from requirements.lock
 demo: .venv/.done  ## crawl, curate, train, export, report (WARC='glob' takes your own pages)
 	@WARC='$(WARC)' DEMO='$(DEMO)' bash docs/demo.sh
 
-# Two files at a time: much of a test's time is the start of a JVM or of ranks.
+# Two files at a time: much of a test's time is the start of a JVM or of ranks. In their order: the whole runs of tests/end_to_end take longest and come first.
 test: .venv/.done  ## the whole test suite
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.done  ## ruff, mypy, import contracts
 	$(BIN)/ruff check .
