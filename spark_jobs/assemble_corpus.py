@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from functools import reduce
 
 import pyarrow as pa
-import xxhash
 from pydantic import Field
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
@@ -21,6 +20,7 @@ from schemas.documents import DOCUMENTS
 from schemas.spans import LINE_SPANS, PII_SPANS, REPEATED_SPANS
 from spark_jobs.run_stage import Stage
 from spark_jobs.text.span_edits import Span, apply_spans
+from spark_jobs.text.text_hash import text_hash
 
 
 class Config(configuration.Config):
@@ -51,8 +51,7 @@ def transform(
     entering = (
         texts.join(F.broadcast(kept) if config.broadcast_kept else kept, on="doc_id", how="inner")
         .withColumn("source", F.lit(config.source))
-        .withColumn("text_hash", F.lit(""))
-        .select(*CORPUS.column_names, "spans")
+        .select(*(name for name in CORPUS.column_names if name != "text_hash"), "spans")
         .mapInArrow(_edit_batches, CORPUS.spark().add("edited", "boolean"))
     )
     if observation is not None:
@@ -72,14 +71,16 @@ def _edit_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
 
 
 def edit_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """From the columns of `corpus` and `spans` to those of `corpus`, the text edited and hashed, and `edited`; a text of white space alone becomes empty."""
+    """From the columns of `corpus` but the hash, and `spans`, to all of `corpus`, the text edited, and `edited`; a text of white space alone becomes empty."""
     spans = batch.column("spans").to_pylist()
     texts = batch.column("text").to_pylist()
     edited = [_edited(text, found) if found else text for text, found in zip(texts, spans, strict=True)]
-    columns = {name: batch.column(name) for name in CORPUS.column_names}
-    columns |= {"text": pa.array(edited, pa.string()), "edited": pa.array([bool(found) for found in spans], pa.bool_())}
-    columns["text_hash"] = pa.array([xxhash.xxh3_128_hexdigest(text.encode()) for text in edited], pa.string())
-    return pa.RecordBatch.from_pydict(columns)
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True)) | {
+        "text": pa.array(edited, pa.string()),
+        "text_hash": pa.array([text_hash(text) for text in edited], pa.string()),
+        "edited": pa.array([bool(found) for found in spans], pa.bool_()),
+    }
+    return pa.RecordBatch.from_pydict({name: columns[name] for name in (*CORPUS.column_names, "edited")})
 
 
 def _edited(text: str, spans: list[dict[str, int | str]]) -> str:

@@ -53,9 +53,7 @@ def write_table(
     table.require(_types(data), f"the output for {table.name}")
     create_table(spark, lake, table)
     observation = Observation(f"write {table.name}")
-    observed = data.select(*table.column_names).observe(
-        observation, F.count(F.lit(1)).alias("rows"), *(aggregate.alias(name) for name, aggregate in observe.items())
-    )
+    observed = data.select(*table.column_names).observe(observation, *_counts(observe))
     writer = observed.write.format("delta").mode("append" if append else "overwrite")
     if replace_where is not None:
         writer = writer.option("replaceWhere", replace_where)
@@ -65,7 +63,7 @@ def write_table(
 
 def count_table(spark: SparkSession, lake: str, table: Table, aggregates: Mapping[str, Column]) -> dict[str, int]:
     """`rows` and the aggregates of the whole table."""
-    counted = read_table(spark, lake, table).agg(F.count(F.lit(1)).alias("rows"), *(aggregate.alias(name) for name, aggregate in aggregates.items())).first()
+    counted = read_table(spark, lake, table).agg(*_counts(aggregates)).first()
     assert counted is not None
     return counted.asDict()
 
@@ -99,6 +97,10 @@ def current_version(spark: SparkSession, lake: str, table: Table) -> int:
     files = log.getFileSystem(spark._jsc.hadoopConfiguration()).listStatus(log)
     commits = (COMMIT_NAME.fullmatch(file.getPath().getName()) for file in files)
     return max(int(commit[1]) for commit in commits if commit)
+
+
+def _counts(aggregates: Mapping[str, Column]) -> list[Column]:
+    return [F.count(F.lit(1)).alias("rows"), *(aggregate.alias(name) for name, aggregate in aggregates.items())]
 
 
 def _types(data: DataFrame) -> dict[str, str]:

@@ -12,7 +12,6 @@ from dataclasses import asdict
 from functools import cache
 
 import pyarrow as pa
-import xxhash
 from pydantic import Field
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
@@ -32,6 +31,7 @@ from spark_jobs.text.pages.extraction_sandbox import Extraction, ExtractionSandb
 from spark_jobs.text.pages.html import clean_text, decode_html
 from spark_jobs.text.pages.page_gate import QUARANTINED, Offer, offer
 from spark_jobs.text.pages.rights import page_rights
+from spark_jobs.text.text_hash import text_hash
 
 _DDL = ", ".join(f"{column.name} {column.type.replace('long', 'bigint')}" for column in DOCUMENTS.columns)
 _ARROW = pa.schema([column.arrow().with_nullable(True) for column in DOCUMENTS.columns])
@@ -129,8 +129,7 @@ def _outcome(found: Extraction, note: str | None) -> Row:
     facts: Row = {name: getattr(found, name) for name in ("title", "author", "date", "page_type", "charset")}
     if not found.text:
         return facts | {"extract_status": "skipped", "extract_reason": "no_text"}
-    digest = xxhash.xxh3_128_hexdigest(found.text.encode())
-    return facts | {"extract_status": "extracted", "extract_detail": note, "text": found.text, "text_hash": digest}
+    return facts | {"extract_status": "extracted", "extract_detail": note, "text": found.text, "text_hash": text_hash(found.text)}
 
 
 def _stored_texts(row: Row) -> Iterator[str]:

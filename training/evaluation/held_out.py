@@ -32,12 +32,11 @@ class HeldOutStretch:
 
 def held_out_stretches(plan: Plan, table: TokenTable, most_tokens: int) -> tuple[HeldOutStretch, ...]:
     """What is held out of each source, at most `most_tokens` targets of each; none where the plan keeps nothing back."""
-    found: list[HeldOutStretch] = []
+    found = []
     for number, part in enumerate(plan.parts):
-        is_first = all(earlier.source != part.source for earlier in plan.parts[:number])
         end = min(table.part_tokens(part.source, part.number), part.tokens + most_tokens + 1)
         # The last stored token is nobody's input, so that one alone is not held out.
-        if is_first and end - part.tokens > 1:
+        if end - part.tokens > 1:
             found.append(HeldOutStretch(number, plan.sources.index(part.source), part.tokens, end))
     return tuple(found)
 
