@@ -1,11 +1,15 @@
-"""Do our decisions equal datatrove's? `python bench/conformance.py [WARC...]`, on the texts of real pages, the same text to both.
+"""Do our decisions equal datatrove's? `python bench/conformance.py [WARC...]`, on the texts of real pages, the same
+text to both.
 
-Every rule of datatrove 0.10.1's Gopher repetition, Gopher quality, C4 and FineWeb filters is compared alone, on the text as it is; every filter as a whole (it
-rejects where any of its rules does); and the four filters one after another as FineWeb runs them, where C4 changes the text that FineWeb's rules see. Once
-with spaCy's words, as datatrove has them, once with the fast splitter. Pages without text are left out: datatrove's extractor drops them before any filter,
-ours says `extract.no_text`. Prints a table and the ratio of times, and writes bench/results/conformance.json.
+Every rule of datatrove 0.10.1's Gopher repetition, Gopher quality, C4 and FineWeb filters is compared alone, on the
+text as it is; every filter as a whole (it rejects where any of its rules does); and the four filters one after
+another as FineWeb runs them, where C4 changes the text that FineWeb's rules see. Once with spaCy's words, as
+datatrove has them, once with the fast splitter. Pages without text are left out: datatrove's extractor drops them
+before any filter, ours says `extract.no_text`. Prints a table and the ratio of times, and writes
+bench/results/conformance.json.
 
-datatrove's decisions on the same texts are kept under build/; its time is measured in every run, on every tenth text, beside ours on the same.
+datatrove's decisions on the same texts are kept under build/; its time is measured in every run, on every tenth
+text, beside ours on the same.
 """
 
 from __future__ import annotations
@@ -23,10 +27,10 @@ from typing import Any
 from peer_environment import REPOSITORY, datatrove_python
 from signals import page_texts
 
+from spark_jobs.kernels.measures.spacy_words import split_words_by_spacy
+from spark_jobs.kernels.measures.text_view import TextView
+from spark_jobs.kernels.measures.words import forget_words, split_words
 from spark_jobs.signals import SIGNALS, TEXT_SIGNALS, Value, measure
-from spark_jobs.text.measures.spacy_words import split_words_by_spacy
-from spark_jobs.text.measures.text_view import TextView
-from spark_jobs.text.measures.words import forget_words, split_words
 
 REAL_PAGES = sorted((REPOSITORY.parent / "shared" / "data" / "warc").glob("web-pages-*.warc.gz"))
 PEER_SCRIPT = Path(__file__).with_name("datatrove_decisions.py")
@@ -51,7 +55,10 @@ RULES: dict[str, dict[str, tuple[Limit, ...]]] = {
         "dup_para_char_frac": (("gopher_repetition.duplicate_paragraph_character_fraction", None, 0.2),),
         "dup_line_frac": (("gopher_repetition.duplicate_line_fraction", None, 0.3),),
         "dup_line_char_frac": (("gopher_repetition.duplicate_line_character_fraction", None, 0.2),),
-        **{f"top_{n}_gram": ((f"gopher_repetition.top_{n}_gram_character_fraction", None, top),) for n, top in ((2, 0.2), (3, 0.18), (4, 0.16))},
+        **{
+            f"top_{n}_gram": ((f"gopher_repetition.top_{n}_gram_character_fraction", None, top),)
+            for n, top in ((2, 0.2), (3, 0.18), (4, 0.16))
+        },
         **{
             f"duplicated_{n}_n_grams": ((f"gopher_repetition.duplicate_{n}_gram_character_fraction", None, top),)
             for n, top in ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.10))
@@ -62,7 +69,10 @@ RULES: dict[str, dict[str, tuple[Limit, ...]]] = {
         "gopher_long_doc": (("gopher_quality.word_count", None, 100_000),),
         "gopher_below_avg_threshold": (("gopher_quality.mean_word_length", 3, None),),
         "gopher_above_avg_threshold": (("gopher_quality.mean_word_length", None, 10),),
-        "gopher_too_many_symbols": (("gopher_quality.hash_ratio", None, 0.1), ("gopher_quality.ellipsis_ratio", None, 0.1)),
+        "gopher_too_many_symbols": (
+            ("gopher_quality.hash_ratio", None, 0.1),
+            ("gopher_quality.ellipsis_ratio", None, 0.1),
+        ),
         "gopher_too_many_bullets": (("gopher_quality.bullet_line_fraction", None, 0.9),),
         "gopher_too_many_end_ellipsis": (("gopher_quality.ellipsis_line_fraction", None, 0.3),),
         "gopher_below_alpha_threshold": (("gopher_quality.alphabetic_word_fraction", 0.8, None),),
@@ -91,9 +101,17 @@ RULES: dict[str, dict[str, tuple[Limit, ...]]] = {
 def decide(text: str, split: Splitter) -> dict[str, bool]:
     """Whether we reject a text: by each rule, by each filter as a whole, and by FineWeb's chain."""
     values = dict(zip((signal.key for signal in SIGNALS), measure(text, split=split), strict=False))
-    rejected = {name: any(_is_outside(values[key], low, high) for key, low, high in limits) for rules in RULES.values() for name, limits in rules.items()}
+    rejected = {
+        name: any(_is_outside(values[key], low, high) for key, low, high in limits)
+        for rules in RULES.values()
+        for name, limits in rules.items()
+    }
     rejected |= {group: any(rejected[name] for name in rules) for group, rules in RULES.items()}
-    edited = (_is_outside(values[key.replace("fineweb", "fineweb_after_c4")], low, high) for limits in RULES[FINEWEB].values() for key, low, high in limits)
+    edited = (
+        _is_outside(values[key.replace("fineweb", "fineweb_after_c4")], low, high)
+        for limits in RULES[FINEWEB].values()
+        for key, low, high in limits
+    )
     return rejected | {CHAIN: any(rejected[group] for group in (REPETITION, QUALITY, ANY_LINE)) or any(edited)}
 
 
@@ -102,13 +120,16 @@ def _is_outside(value: Value, low: float | None, high: float | None) -> bool:
 
 
 def peer_decisions(texts: list[str]) -> list[dict[str, bool | None]]:
-    """datatrove's decisions under the same names; None where a rule cannot be asked for that text. Kept under build/ for the next run."""
+    """datatrove's decisions under the same names; None where a rule cannot be asked for that text. Kept under build/
+    for the next run."""
     state = hashlib.sha256(json.dumps(texts).encode() + PEER_SCRIPT.read_bytes()).hexdigest()[:16]
     kept = REPOSITORY / "build" / "peers" / f"decisions-{state}.json"
     if not kept.is_file():
         rows = run_peer(texts)
         kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps([row["rules"] | {CHAIN: row["chain"] is not None} for row in rows]), encoding="utf-8")
+        kept.write_text(
+            json.dumps([row["rules"] | {CHAIN: row["chain"] is not None} for row in rows]), encoding="utf-8"
+        )
     decided: list[dict[str, bool | None]] = json.loads(kept.read_text(encoding="utf-8"))
     return [one | {group: any(one[name] for name in members) for group, members in RULES.items()} for one in decided]
 
@@ -134,7 +155,8 @@ def seconds_of(measures: list[Callable[[TextView], Value]], texts: list[str]) ->
 
 
 def agreement(ours: list[dict[str, bool]], theirs: list[dict[str, bool | None]]) -> dict[str, dict[str, float]]:
-    """For each rule, filter and the chain: texts compared, how many each side rejects, and the share of equal decisions."""
+    """For each rule, filter and the chain: texts compared, how many each side rejects, and the share of equal
+    decisions."""
     found = {}
     for name in ours[0]:
         pairs = [(mine[name], other[name]) for mine, other in zip(ours, theirs, strict=True) if other[name] is not None]
@@ -165,16 +187,29 @@ def main() -> None:
     results = {name: agreement([decide(text, split) for text in texts], theirs) for name, split in splitters.items()}
     print(f"{'rule, filter or chain':<40} {'rejected by datatrove':>22} {'equal, spaCy':>13} {'equal, fast':>12}")
     for name, row in results["spacy"].items():
-        print(f"{name:<40} {row['datatrove_rejects']:>15} of {row['texts']:>4} {row['equal']:>12.2%} {results['fast'][name]['equal']:>11.2%}")
+        print(
+            f"{name:<40} {row['datatrove_rejects']:>15} of {row['texts']:>4} {row['equal']:>12.2%} "
+            f"{results['fast'][name]['equal']:>11.2%}"
+        )
     each = {"datatrove": peer_seconds, "the same four": of_four, f"all {len(TEXT_SIGNALS)}": seconds}
     print(f"{len(texts)} pages with text, {len(pages) - len(texts)} without left out")
     print(f"CPU time a page: {', '.join(f'{name} {1000 * spent / len(timed):.2f} ms' for name, spent in each.items())}")
     print(
-        f"datatrove takes {peer_seconds / of_four:.0f} times as long as the signals of the same four filters, {peer_seconds / seconds:.0f} times as long as all"
+        f"datatrove takes {peer_seconds / of_four:.0f} times as long as the signals of the same four filters, "
+        f"{peer_seconds / seconds:.0f} times as long as all"
     )
     RESULTS.parent.mkdir(exist_ok=True)
-    ratios = {"signals_of_the_four_filters": round(peer_seconds / of_four, 1), "all_signals": round(peer_seconds / seconds, 1)}
-    facts = {"texts": len(texts), "without_text": len(pages) - len(texts), "datatrove": "0.10.1", "datatrove_time_over_ours": ratios, "words": results}
+    ratios = {
+        "signals_of_the_four_filters": round(peer_seconds / of_four, 1),
+        "all_signals": round(peer_seconds / seconds, 1),
+    }
+    facts = {
+        "texts": len(texts),
+        "without_text": len(pages) - len(texts),
+        "datatrove": "0.10.1",
+        "datatrove_time_over_ours": ratios,
+        "words": results,
+    }
     RESULTS.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 

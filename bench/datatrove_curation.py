@@ -1,6 +1,8 @@
-"""The peer of bench/curation.py, run in its own environment: FOLDER OUT. WARC files to filtered documents by datatrove's blocks, with FineWeb's settings.
+"""The peer of bench/curation.py, run in its own environment: FOLDER OUT. WARC files to filtered documents by
+datatrove's blocks, with FineWeb's settings.
 
-Its URL and language filters are left out, since both download what they need; ours does its language identification all the same.
+Its URL and language filters are left out, since both download what they need; ours does its language identification
+all the same.
 """
 
 import json
@@ -8,7 +10,12 @@ import sys
 import time
 
 from datatrove.pipeline.extractors import Trafilatura
-from datatrove.pipeline.filters import C4QualityFilter, FineWebQualityFilter, GopherQualityFilter, GopherRepetitionFilter
+from datatrove.pipeline.filters import (
+    C4QualityFilter,
+    FineWebQualityFilter,
+    GopherQualityFilter,
+    GopherRepetitionFilter,
+)
 from datatrove.pipeline.readers import WarcReader
 from datatrove.pipeline.writers import JsonlWriter
 

@@ -2,10 +2,12 @@
 
 What datatrove's filters decide on each text, rule by rule and one after another.
 
-TEXTS holds one `{"text": ...}` a line; OUT gets one `{"rules": {name: rejects}, "chain": reason or null, "seconds": ...}` a line.
+TEXTS holds one `{"text": ...}` a line; OUT gets one `{"rules": {name: rejects}, "chain": reason or null, "seconds":
+...}` a line.
 
-A filter stops at the first rule that fails. So each rule is asked for by a filter of its own that has every other rule switched off, always on the text as it
-is. The chain runs the four whole filters in FineWeb's order, timed; there C4 changes the text that FineWeb's rules see.
+A filter stops at the first rule that fails. So each rule is asked for by a filter of its own that has every other
+rule switched off, always on the text as it is. The chain runs the four whole filters in FineWeb's order, timed;
+there C4 changes the text that FineWeb's rules see.
 """
 
 import argparse
@@ -14,7 +16,13 @@ import time
 from pathlib import Path
 
 from datatrove.data import Document
-from datatrove.pipeline.filters import C4ParagraphFilter, C4QualityFilter, FineWebQualityFilter, GopherQualityFilter, GopherRepetitionFilter
+from datatrove.pipeline.filters import (
+    C4ParagraphFilter,
+    C4QualityFilter,
+    FineWebQualityFilter,
+    GopherQualityFilter,
+    GopherRepetitionFilter,
+)
 from datatrove.pipeline.filters.base_filter import BaseFilter
 
 WARM_UP = 30
@@ -63,7 +71,10 @@ def single_rules() -> dict[str, BaseFilter]:
         "dup_line_frac": {"dup_line_frac": 0.3},
         "dup_line_char_frac": {"dup_line_char_frac": 0.2},
         **{f"top_{n}_gram": {"top_n_grams": ((n, limit),)} for n, limit in ((2, 0.2), (3, 0.18), (4, 0.16))},
-        **{f"duplicated_{n}_n_grams": {"dup_n_grams": ((n, limit),)} for n, limit in ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.10))},
+        **{
+            f"duplicated_{n}_n_grams": {"dup_n_grams": ((n, limit),)}
+            for n, limit in ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.10))
+        },
     }
     fineweb = {
         "line_punct_ratio": {"line_punct_thr": 0.12},
@@ -71,12 +82,19 @@ def single_rules() -> dict[str, BaseFilter]:
         "char_dup_ratio": {"char_duplicates_ratio": 0.01},
         "list_ratio": {"new_line_ratio": 0.3},
     }
-    c4 = {"lorem_ipsum": {"filter_lorem_ipsum": True}, "curly_bracket": {"filter_curly_bracket": True}, "too_few_sentences": {"min_num_sentences": 5}}
+    c4 = {
+        "lorem_ipsum": {"filter_lorem_ipsum": True},
+        "curly_bracket": {"filter_curly_bracket": True},
+        "too_few_sentences": {"min_num_sentences": 5},
+    }
     return (
         {name: GopherRepetitionFilter(**NO_REPETITION_RULE | rule) for name, rule in repetition.items()}
         | {name: GopherQualityFilter(**NO_QUALITY_RULE | rule) for name, rule in quality.items()}
         | {name: FineWebQualityFilter(**NO_FINEWEB_RULE | rule) for name, rule in fineweb.items()}
-        | {f"{name}, any line": C4QualityFilter(filter_no_terminal_punct=False, **NO_PAGE_RULE | rule) for name, rule in c4.items()}
+        | {
+            f"{name}, any line": C4QualityFilter(filter_no_terminal_punct=False, **NO_PAGE_RULE | rule)
+            for name, rule in c4.items()
+        }
         | {f"{name}, punctuated lines": C4QualityFilter(**NO_PAGE_RULE | rule) for name, rule in c4.items()}
         | {"third_longest_line": C4ParagraphFilter()}
     )
@@ -110,7 +128,12 @@ def main() -> None:
     with arguments.texts.open(encoding="utf-8") as file:
         texts = [json.loads(line)["text"] for line in file]
     rules = {} if arguments.chain_only else single_rules()
-    chain = [GopherRepetitionFilter(), GopherQualityFilter(), C4QualityFilter(filter_no_terminal_punct=False), FineWebQualityFilter()]
+    chain = [
+        GopherRepetitionFilter(),
+        GopherQualityFilter(),
+        C4QualityFilter(filter_no_terminal_punct=False),
+        FineWebQualityFilter(),
+    ]
     for text in texts[:WARM_UP]:
         first_reason(chain, text)
     with arguments.out.open("w", encoding="utf-8") as out:
@@ -118,7 +141,11 @@ def main() -> None:
             started = time.process_time()
             reason = first_reason(chain, text)
             seconds = time.process_time() - started
-            row = {"rules": {name: rejects(rule, text) for name, rule in rules.items()}, "chain": reason, "seconds": seconds}
+            row = {
+                "rules": {name: rejects(rule, text) for name, rule in rules.items()},
+                "chain": reason,
+                "seconds": seconds,
+            }
             out.write(json.dumps(row) + "\n")
 
 

@@ -1,4 +1,5 @@
-"""The peer of bench/minhash.py, run in its own environment: TEXTS OUT. Signatures by datatrove's own block, of a JSON list of texts."""
+"""The peer of bench/minhash.py, run in its own environment: TEXTS OUT. Signatures by datatrove's own block, of a
+JSON list of texts."""
 
 import json
 import sys
@@ -13,7 +14,9 @@ from datatrove.utils.hashing import HashConfig
 def main() -> None:
     texts = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     # FineWeb's 14 buckets of 8 hashes of word 5-grams, with the hash function of FineWeb-2, the faster of the two.
-    config = MinhashConfig(n_grams=5, num_buckets=14, hashes_per_bucket=8, hash_config=HashConfig(precision=64, hash_fc="xxhash"))
+    config = MinhashConfig(
+        n_grams=5, num_buckets=14, hashes_per_bucket=8, hash_config=HashConfig(precision=64, hash_fc="xxhash")
+    )
     block = MinhashDedupSignature(output_folder=sys.argv[2], config=config)
     documents = [Document(text=text, id=str(number)) for number, text in enumerate(texts)]
     # The first text loads the word splitter.

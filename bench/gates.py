@@ -1,6 +1,8 @@
-"""What the gates before and around extraction cost a page, beside the fastest extractor: `python bench/gates.py [WARC]`.
+"""What the gates before and around extraction cost a page, beside the fastest extractor: `python bench/gates.py
+[WARC]`.
 
-Every gate is given lists of the size that real ones have, of random entries, so that hardly a page matches. One process, one core.
+Every gate is given lists of the size that real ones have, of random entries, so that hardly a page matches. One
+process, one core.
 """
 
 from __future__ import annotations
@@ -14,15 +16,15 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from spark_jobs.text.archives.warc import read_records
-from spark_jobs.text.gates.safety_gate import Config as SafetyConfig
-from spark_jobs.text.gates.safety_gate import SafetyGate
-from spark_jobs.text.gates.url_gate import Config as UrlConfig
-from spark_jobs.text.gates.url_gate import UrlGate
-from spark_jobs.text.pages.html import decode_html
-from spark_jobs.text.pages.main_content import load_extractor
-from spark_jobs.text.pages.page_gate import Offer, offer
-from spark_jobs.text.pages.rights import page_rights
+from spark_jobs.kernels.archives.warc import read_records
+from spark_jobs.kernels.gates.safety_gate import Config as SafetyConfig
+from spark_jobs.kernels.gates.safety_gate import SafetyGate
+from spark_jobs.kernels.gates.url_gate import Config as UrlConfig
+from spark_jobs.kernels.gates.url_gate import UrlGate
+from spark_jobs.kernels.pages.html import decode_html
+from spark_jobs.kernels.pages.main_content import load_extractor
+from spark_jobs.kernels.pages.page_gate import Offer, offer
+from spark_jobs.kernels.pages.rights import page_rights
 
 REAL_PAGES = Path(__file__).resolve().parents[2] / "shared" / "data" / "warc" / "web-pages-00.warc.gz"
 DOMAINS, DIGESTS, KEYWORDS = 1_000_000, 1_000_000, 5_000
@@ -73,16 +75,28 @@ def main() -> None:
 
     rows = [
         ("decode and extract (resiliparse)", milliseconds(extract_all, len(pages))),
-        (f"URL gate, {DOMAINS:,} domains", milliseconds(lambda: [urls.refusal(url) for url, _, _ in pages], len(pages))),
+        (
+            f"URL gate, {DOMAINS:,} domains",
+            milliseconds(lambda: [urls.refusal(url) for url, _, _ in pages], len(pages)),
+        ),
         ("rights", milliseconds(lambda: [page_rights(body, offered.fields) for _, offered, body in pages], len(pages))),
-        (f"digests, {DIGESTS:,} of SHA-256", milliseconds(lambda: [digests.payload_matches(body, "text/html") for _, _, body in pages], len(pages))),
+        (
+            f"digests, {DIGESTS:,} of SHA-256",
+            milliseconds(lambda: [digests.payload_matches(body, "text/html") for _, _, body in pages], len(pages)),
+        ),
         (
             f"keywords, {KEYWORDS:,}",
-            milliseconds(lambda: [keywords.keyword_matches(url, [text]) for (url, _, _), text in zip(pages, texts, strict=True)], len(pages)),
+            milliseconds(
+                lambda: [keywords.keyword_matches(url, [text]) for (url, _, _), text in zip(pages, texts, strict=True)],
+                len(pages),
+            ),
         ),
     ]
     size = sum(len(body) for _, _, body in pages) / len(pages)
-    print(f"{len(pages):,} pages of {size / 1024:,.0f} KiB and {sum(map(len, texts)) / len(pages):,.0f} characters of text")
+    print(
+        f"{len(pages):,} pages of {size / 1024:,.0f} KiB and {sum(map(len, texts)) / len(pages):,.0f} characters of "
+        f"text"
+    )
     for name, cost in rows:
         print(f"{name:<34} {cost:8.3f} ms a page")
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from spark_jobs.read_warc import Config
-from spark_jobs.text.archives.warc import read_records
-from spark_jobs.text.gates.urls import host_of, registered_domain
-from spark_jobs.text.pages.html import decode_html
-from spark_jobs.text.pages.page_gate import offer
+from spark_jobs.kernels.archives.warc import read_records
+from spark_jobs.kernels.gates.urls import host_of, registered_domain
+from spark_jobs.kernels.pages.html import decode_html
+from spark_jobs.kernels.pages.page_gate import offer
+from spark_jobs.stages.read.read_warc import Config
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 WEB_PAGES, ARTICLES = "web-pages", "article-extraction-benchmark"
@@ -23,7 +23,8 @@ _TOKEN = re.compile(r"\w+")
 
 @dataclass(frozen=True, slots=True)
 class GoldPage:
-    """One page: its set, its type ("article" throughout in the second set), its characters and the main content that it should give."""
+    """One page: its set, its type ("article" throughout in the second set), its characters and the main content that
+    it should give."""
 
     gold_set: str
     page_type: str

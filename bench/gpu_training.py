@@ -1,8 +1,10 @@
-"""BF16 training of a model of a billion weights on one GPU, beside plain PyTorch: `python bench/gpu_training.py [--rounds N] [--out FILE]`.
+"""BF16 training of a model of a billion weights on one GPU, beside plain PyTorch: `python bench/gpu_training.py
+[--rounds N] [--out FILE]`.
 
-The trainer's own step (without a lake: random batches) and a plain model of the same shape (SDPA, torch.compile, autocast over fp32 weights, fused AdamW)
-begin with the same weights and learn from the same batches. Each runs in a process of its own, the two in turn, so that the peak of memory is its own too.
-That their losses agree is the check that they are the same model. `--tiny` runs all of it on a CPU in fp32, where only this check means anything.
+The trainer's own step (without a lake: random batches) and a plain model of the same shape (SDPA, torch.compile,
+autocast over fp32 weights, fused AdamW) begin with the same weights and learn from the same batches. Each runs in a
+process of its own, the two in turn, so that the peak of memory is its own too. That their losses agree is the check
+that they are the same model. `--tiny` runs all of it on a CPU in fp32, where only this check means anything.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ import numpy as np
 import torch
 from plain_llama import initial_model
 
-from schemas.exit_codes import DONE, FAILED, NOTHING_TO_DO
+from schemas.plumbing.exit_codes import DONE, FAILED, NOTHING_TO_DO
 from training.config import ModelConfig, OptimizerConfig, ParallelConfig, load_recipe
 from training.costs.accounting import mfu, peak_flops, step_flops
 from training.reading.batch import Batch
@@ -37,7 +39,8 @@ RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "megatron-core", "transformer-engine", "triton")
 SEED = 0
 DIFFERENT_BATCHES = 2
-"""So few that a loss falls in the steps of a measurement; losses of random tokens that never come back would agree whatever the model."""
+"""So few that a loss falls in the steps of a measurement; losses of random tokens that never come back would agree
+whatever the model."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,24 @@ class Shape:
 def full_shape() -> Shape:
     """A recipe's model of 1.0 billion weights."""
     model = load_recipe("llama_1b_tp2").model
-    return Shape(model, 32_000, 4096, micro_batches=4, micro_sequences=4, first_steps=5, steps=15, learning_rate=3e-4, tolerance=0.05)
+    return Shape(
+        model,
+        32_000,
+        4096,
+        micro_batches=4,
+        micro_sequences=4,
+        first_steps=5,
+        steps=15,
+        learning_rate=3e-4,
+        tolerance=0.05,
+    )
 
 
 def tiny_shape() -> Shape:
     model = ModelConfig(layers=2, hidden=64, heads=4, query_groups=2, ffn=128, tied=True, rope_base=500_000.0)
-    return Shape(model, 512, 64, micro_batches=2, micro_sequences=4, first_steps=5, steps=15, learning_rate=3e-3, tolerance=1e-3)
+    return Shape(
+        model, 512, 64, micro_batches=2, micro_sequences=4, first_steps=5, steps=15, learning_rate=3e-3, tolerance=1e-3
+    )
 
 
 def batch_of(shape: Shape, step: int) -> Batch:
@@ -103,10 +118,21 @@ def headwater_step(shape: Shape) -> Callable[[Batch], float]:
     replica = wrap_data_parallel(model, transformer)
     optimizer = build_optimizer(shape.optimizer, replica, device, dtype)
     connect_gradients(transformer, optimizer)
-    weights = {f"model.{name}": weight for name, weight in initial_model(shape.model, shape.vocabulary, SEED).state_dict().items()}
+    weights = {
+        f"model.{name}": weight
+        for name, weight in initial_model(shape.model, shape.vocabulary, SEED).state_dict().items()
+    }
     fill(model, lambda name, place, _: from_layout(weights.__getitem__, shape.model, name, place, shape.vocabulary))
     optimizer.reload_model_params()
-    trainer = Trainer(replica, optimizer, TrainingState(model, optimizer, mesh), mesh, device, np.zeros(shape.vocabulary, np.int64), 0.0)
+    trainer = Trainer(
+        replica,
+        optimizer,
+        TrainingState(model, optimizer, mesh),
+        mesh,
+        device,
+        np.zeros(shape.vocabulary, np.int64),
+        0.0,
+    )
     set_learning_rate(optimizer, shape.learning_rate, shape.optimizer)
 
     def step(batch: Batch) -> float:
@@ -122,10 +148,14 @@ def plain_step(shape: Shape) -> Callable[[Batch], float]:
     kind = torch.bfloat16 if device.type == "cuda" else torch.float32
     model = initial_model(shape.model, shape.vocabulary, SEED).to(device)
     config = shape.optimizer
-    matrices = [weight for name, weight in model.named_parameters() if weight.dim() > 1 and name != "embed_tokens.weight"]
+    matrices = [
+        weight for name, weight in model.named_parameters() if weight.dim() > 1 and name != "embed_tokens.weight"
+    ]
     others = [weight for name, weight in model.named_parameters() if weight.dim() == 1 or name == "embed_tokens.weight"]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=shape.learning_rate, betas=(config.beta1, config.beta2), eps=config.epsilon, fused=True)
+    optimizer = torch.optim.AdamW(
+        groups, lr=shape.learning_rate, betas=(config.beta1, config.beta2), eps=config.epsilon, fused=True
+    )
     forward = torch.compile(model) if device.type == "cuda" else model
 
     def step(batch: Batch) -> float:
@@ -188,7 +218,11 @@ def summary(shape: Shape, rounds: list[dict[str, dict[str, Any]]]) -> dict[str, 
             "peak_bytes": rounds[0][side]["peak_bytes"],
             "last_loss": rounds[0][side]["losses"][-1],
         }
-    ratios = {key: ours / theirs for key in ("tokens_per_second", "peak_bytes") if (ours := sides[SIDES[0]][key]) and (theirs := sides[SIDES[1]][key])}
+    ratios = {
+        key: ours / theirs
+        for key in ("tokens_per_second", "peak_bytes")
+        if (ours := sides[SIDES[0]][key]) and (theirs := sides[SIDES[1]][key])
+    }
     losses = np.array([[one[side]["losses"] for side in SIDES] for one in rounds])
     return {
         "machine": {"device": device, "processor": platform.machine(), "cores": os.cpu_count()},
@@ -211,9 +245,15 @@ def installed() -> dict[str, str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tiny", action="store_true", help="a tiny model on the CPU in fp32: are the two sides the same model?")
+    parser.add_argument(
+        "--tiny", action="store_true", help="a tiny model on the CPU in fp32: are the two sides the same model?"
+    )
     parser.add_argument("--rounds", type=int, help="how often each side is measured: 2, or 1 with --tiny")
-    parser.add_argument("--out", type=Path, help="a JSON file; by default one in bench/results that is named after the GPU, and none with --tiny")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="a JSON file; by default one in bench/results that is named after the GPU, and none with --tiny",
+    )
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     shape = tiny_shape() if arguments.tiny else full_shape()
@@ -232,7 +272,11 @@ def main() -> int:
     if out := arguments.out or (None if arguments.tiny else RESULTS / f"gpu_training_{name}.json"):
         out.write_text(text + "\n")
     if found["largest_loss_difference"] > shape.tolerance:
-        print(f"bench/gpu_training.py: losses differ by {found['largest_loss_difference']:.2g}, more than {shape.tolerance:g}", file=sys.stderr)
+        print(
+            f"bench/gpu_training.py: losses differ by {found['largest_loss_difference']:.2g}, more than "
+            f"{shape.tolerance:g}",
+            file=sys.stderr,
+        )
         return FAILED
     return DONE
 

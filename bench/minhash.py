@@ -1,7 +1,9 @@
-"""Documents a second for MinHash signatures on one core, beside datasketch's ways and datatrove in the same run: `python bench/minhash.py [WORDS]`.
+"""Documents a second for MinHash signatures on one core, beside datasketch's ways and datatrove in the same run:
+`python bench/minhash.py [WORDS]`.
 
-The first rows start from shingle hashes, which all share; the last ones start from texts, real ones where they are present. Signatures are checked to be equal
-where they should be; datatrove's are others, of as many hashes of as long shingles.
+The first rows start from shingle hashes, which all share; the last ones start from texts, real ones where they are
+present. Signatures are checked to be equal where they should be; datatrove's are others, of as many hashes of as
+long shingles.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ from datasketch import MinHash
 from peer_environment import datatrove_python
 from planted_texts import REAL_TEXTS, pages
 
-from spark_jobs.text.duplicates.minhash import signature
-from spark_jobs.text.duplicates.shingles import comparable_words, shingle_hashes
+from spark_jobs.kernels.duplicates.minhash import signature
+from spark_jobs.kernels.duplicates.shingles import comparable_words, shingle_hashes
 
 DOCUMENTS = 200
 HASHES = 112
@@ -67,7 +69,9 @@ def from_strings(texts: list[str]) -> list[np.ndarray]:
     shingles = []
     for text in texts:
         words = comparable_words(text)
-        shingles.append({b" ".join(words[start : start + WORDS_PER_SHINGLE]) for start in range(len(words) - WORDS_PER_SHINGLE + 1)})
+        shingles.append(
+            {b" ".join(words[start : start + WORDS_PER_SHINGLE]) for start in range(len(words) - WORDS_PER_SHINGLE + 1)}
+        )
     sketches = MinHash.bulk(shingles, num_perm=HASHES, seed=SEED, scheme="affine32", hashfunc=xxhash.xxh32_intdigest)
     return [sketch.hashvalues for sketch in sketches]
 
@@ -112,18 +116,29 @@ def main() -> None:
         "datasketch bulk": partial(in_bulk, hashes),
         "headwater": partial(each, lambda found: signature(found, HASHES, SEED), hashes),
     }
-    print(f"{len(texts)} {'real' if is_real else 'random'} documents of {words} words, {HASHES} hashes, word {WORDS_PER_SHINGLE}-grams, one core")
+    print(
+        f"{len(texts)} {'real' if is_real else 'random'} documents of {words} words, {HASHES} hashes, word "
+        f"{WORDS_PER_SHINGLE}-grams, one core"
+    )
     results = {name: measured(work) for name, work in from_hashes.items()}
     rate, expected = results["headwater"]
     for name, (other, signatures) in results.items():
         if not np.array_equal(signatures, expected):
             raise SystemExit(f"{name}: signatures differ")
         print(f"from hashes  {name:<26} {other:>9,.0f} documents/s  headwater is {rate / other:.1f} times as fast")
-    ours, _ = measured(partial(each, lambda text: signature(shingle_hashes(text, WORDS_PER_SHINGLE), HASHES, SEED), texts))
+    ours, _ = measured(
+        partial(each, lambda text: signature(shingle_hashes(text, WORDS_PER_SHINGLE), HASHES, SEED), texts)
+    )
     theirs, _ = measured(partial(from_strings, texts))
     datatrove = len(texts) / seconds_of_datatrove(texts)
-    print(f"from texts   {'datasketch bulk, xxhash':<26} {theirs:>9,.0f} documents/s  headwater is {ours / theirs:.1f} times as fast")
-    print(f"from texts   {'datatrove':<26} {datatrove:>9,.0f} documents/s  headwater is {ours / datatrove:.1f} times as fast")
+    print(
+        f"from texts   {'datasketch bulk, xxhash':<26} {theirs:>9,.0f} documents/s  headwater is {ours / theirs:.1f} "
+        f"times as fast"
+    )
+    print(
+        f"from texts   {'datatrove':<26} {datatrove:>9,.0f} documents/s  headwater is {ours / datatrove:.1f} times as "
+        f"fast"
+    )
     print(f"from texts   {'headwater':<26} {ours:>9,.0f} documents/s, {1000 / ours:.2f} ms each")
 
 

@@ -1,7 +1,9 @@
-"""How good the models are that `corpus train` makes of the texts in ../shared/data, and what they cost: `python bench/models.py`.
+"""How good the models are that `corpus train` makes of the texts in ../shared/data, and what they cost: `python
+bench/models.py`.
 
-Language identification by language beside lid.176, a language model on speeches against the same speeches with their words shuffled, a classifier of
-reference text against web pages; then milliseconds a page of each on real pages. Figures go to bench/results/models.json.
+Language identification by language beside lid.176, a language model on speeches against the same speeches with their
+words shuffled, a classifier of reference text against web pages; then milliseconds a page of each on real pages.
+Figures go to bench/results/models.json.
 """
 
 from __future__ import annotations
@@ -15,14 +17,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from spark_jobs.text.measures.sentences import split_sentences
-from spark_jobs.text.models.classifier import Classifier, ClassifierModel
-from spark_jobs.text.models.fasttext_model import bundled_language_model
-from spark_jobs.text.models.kenlm_model import LanguageModel
-from spark_jobs.text.models.training_texts import in_holdout, read_documents
-from spark_jobs.train_classifier import ClassifierConfig, train_classifier
-from spark_jobs.train_language_id import LanguageIdConfig, evaluate_language_id, train_language_id
-from spark_jobs.train_language_model import LanguageModelConfig, train_language_model
+from spark_jobs.kernels.measures.sentences import split_sentences
+from spark_jobs.kernels.models.classifier import Classifier, ClassifierModel
+from spark_jobs.kernels.models.fasttext_model import bundled_language_model
+from spark_jobs.kernels.models.kenlm_model import LanguageModel
+from spark_jobs.kernels.models.training_texts import in_holdout, read_documents
+from spark_jobs.models.classifier import ClassifierConfig, train_classifier
+from spark_jobs.models.language_id import LanguageIdConfig, evaluate_language_id, train_language_id
+from spark_jobs.models.perplexity import LanguageModelConfig, train_language_model
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 RESULTS = Path(__file__).parent / "results" / "models.json"
@@ -32,10 +34,16 @@ SPEECH = "^### "
 def language_identification(folder: Path) -> dict[str, object]:
     config = LanguageIdConfig()
     start = time.perf_counter()
-    trained, holdout = train_language_id((DATA / "text" / "tatoeba.tsv.gz", DATA / "text" / "udhr.tsv.gz"), folder / "language-id.bin", config)
+    trained, holdout = train_language_id(
+        (DATA / "text" / "tatoeba.tsv.gz", DATA / "text" / "udhr.tsv.gz"), folder / "language-id.bin", config
+    )
     seconds = time.perf_counter() - start
     shipped = evaluate_language_id(Path(bundled_language_model()), holdout, config)
-    both = {name for name in {figure.label for figure in trained.languages if figure.texts} if any(f.label == name and f.right for f in shipped.languages)}
+    both = {
+        name
+        for name in {figure.label for figure in trained.languages if figure.texts}
+        if any(f.label == name and f.right for f in shipped.languages)
+    }
 
     def figures(card) -> dict[str, float]:  # type: ignore[no-untyped-def]
         shared = [figure.recall for figure in card.languages if figure.label in both]
@@ -49,7 +57,12 @@ def language_identification(folder: Path) -> dict[str, object]:
             "macro_of_languages_that_lid_176_finds": round(sum(shared) / len(shared), 4),
         }
 
-    return {"holdout": len(holdout), "training_seconds": round(seconds), "trained": figures(trained), "lid.176": figures(shipped)}
+    return {
+        "holdout": len(holdout),
+        "training_seconds": round(seconds),
+        "trained": figures(trained),
+        "lid.176": figures(shipped),
+    }
 
 
 def perplexity(folder: Path) -> dict[str, object]:
@@ -60,7 +73,9 @@ def perplexity(folder: Path) -> dict[str, object]:
     model = LanguageModel(folder / "en.bin")
     unseen = [text for text in read_documents((speeches,), SPEECH) if in_holdout(text, config.holdout, config.seed)]
     shuffle = random.Random(0)
-    mixed = [(model.perplexity(text), True) for text in unseen] + [(model.perplexity(shuffled(text, shuffle)), False) for text in unseen]
+    mixed = [(model.perplexity(text), True) for text in unseen] + [
+        (model.perplexity(shuffled(text, shuffle)), False) for text in unseen
+    ]
     mixed.sort()
     head = mixed[: int(0.3 * len(mixed))]
     at = {point.percentile: point.perplexity for point in card.percentiles}
@@ -84,8 +99,12 @@ def shuffled(text: str, chooser: random.Random) -> str:
 
 
 def quality(folder: Path) -> dict[str, object]:
-    """Paragraphs of speeches and of Wikipedia against paragraphs of web pages of the same sizes, so that neither length nor layout tells them apart."""
-    reference = [*paragraphs(read_documents((DATA / "text" / "us-presidential-speeches.txt.gz",), SPEECH)), *wikipedia()]
+    """Paragraphs of speeches and of Wikipedia against paragraphs of web pages of the same sizes, so that neither
+    length nor layout tells them apart."""
+    reference = [
+        *paragraphs(read_documents((DATA / "text" / "us-presidential-speeches.txt.gz",), SPEECH)),
+        *wikipedia(),
+    ]
     web = list(paragraphs(web_pages()))
     examples = [("positive", text) for text in reference] + [("negative", text) for text in web]
     card = train_classifier("quality", examples, "positive", (), folder / "quality.bin", ClassifierConfig())
@@ -106,7 +125,10 @@ def paragraphs(texts) -> list[str]:  # type: ignore[no-untyped-def]
 def wikipedia() -> list[str]:
     lines = (DATA / "text" / "wikitext2-valid.txt").read_text(encoding="utf-8").split("\n")
     # The tokenised form would give it away: marks are set off by spaces there.
-    joined = (line.strip().replace(" ,", ",").replace(" .", ".").replace(" @-@ ", "-").replace("<unk>", "it") for line in lines)
+    joined = (
+        line.strip().replace(" ,", ",").replace(" .", ".").replace(" @-@ ", "-").replace("<unk>", "it")
+        for line in lines
+    )
     return [line for line in joined if 200 <= len(line) <= 2000]
 
 
@@ -118,14 +140,19 @@ def web_pages() -> list[str]:
 def cost(folder: Path) -> dict[str, float]:
     """Milliseconds a page on one core."""
     pages = [text for text in web_pages() if text][:500]
-    model, classifier = LanguageModel(folder / "en.bin"), Classifier(ClassifierModel(path=folder / "quality.bin"), kind="quality")
+    model, classifier = (
+        LanguageModel(folder / "en.bin"),
+        Classifier(ClassifierModel(path=folder / "quality.bin"), kind="quality"),
+    )
     works: dict[str, Callable[[str], object]] = {
         "perplexity": model.perplexity,
         "quality": classifier.probability,
         "sentences": split_sentences,
         "sentence_scores": lambda text: classifier.sentence_scores(split_sentences(text)),
     }
-    return {name: milliseconds(work, pages) for name, work in works.items()} | {"characters": round(sum(map(len, pages)) / len(pages))}
+    return {name: milliseconds(work, pages) for name, work in works.items()} | {
+        "characters": round(sum(map(len, pages)) / len(pages))
+    }
 
 
 def milliseconds(work: Callable[[str], object], texts: list[str]) -> float:

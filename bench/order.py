@@ -1,4 +1,5 @@
-"""Milliseconds to say what a global batch in the middle of a run of ten trillion tokens holds, and bytes of what a checkpoint keeps of the order.
+"""Milliseconds to say what a global batch in the middle of a run of ten trillion tokens holds, and bytes of what a
+checkpoint keeps of the order.
 
 python bench/order.py
 """
@@ -23,7 +24,11 @@ def simulated_plan(increments: int = 1) -> Plan:
     """Two stages, the second with longer sequences, packing, and weights for each of 20 sources."""
     sources = [f"source {number:02}" for number in range(SOURCES)]
     tokens = TOKENS // SOURCES // increments
-    parts = tuple(Part(source, increment, 7, tokens + number) for number, source in enumerate(sources) for increment in range(increments))
+    parts = tuple(
+        Part(source, increment, 7, tokens + number)
+        for number, source in enumerate(sources)
+        for increment in range(increments)
+    )
     weights = tuple((source, 1.0 + number / 7) for number, source in enumerate(sources))
     stages = (
         PlanStage(0, 7, (), 4096, 1024, 2, "chop", False, 256),
@@ -50,7 +55,10 @@ def main() -> None:
     simulated_plan(REFRESHES).rows(batch)
     refreshed = time.perf_counter() - started
     cursors = plan.cursors(batch)
-    print(f"batch {batch:,} begins at token {plan.tokens_before(batch):,} of {TOKENS:,}; the cursors of {SOURCES} sources add up to {sum(cursors):,}")
+    print(
+        f"batch {batch:,} begins at token {plan.tokens_before(batch):,} of {TOKENS:,}; the cursors of {SOURCES} "
+        f"sources add up to {sum(cursors):,}"
+    )
     print(f"state       {state:>10,} bytes, and no index")
     print(f"first batch {first * 1e3:>10.1f} ms for {second.batch_sequences:,} sequences, the plan worked out anew")
     print(f"next        {median(times) * 1e3:>10.1f} ms a batch")

@@ -1,4 +1,5 @@
-"""Environments of their own for peers whose pins exclude those of Headwater: datatrove wants trafilatura below 1.12, Mosaic's streaming numpy below 2.2."""
+"""Environments of their own for peers whose pins exclude those of Headwater: datatrove wants trafilatura below 1.12,
+Mosaic's streaming numpy below 2.2."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ DATATROVE = (
     "tokenizers",
 )
 STREAMING = ("mosaicml-streaming==0.13.0", "torchvision==0.29.2")
-"""Installed without what they ask for: torch is taken from this environment, and clients of object stores are not needed."""
+"""Installed without what they ask for: torch is taken from this environment, and clients of object stores are not
+needed."""
 STREAMING_NEEDS = ("numpy<2.2", "brotli", "python-snappy", "tqdm", "xxhash<4", "zstd<2", "catalogue<3", "boto3<2")
 
 
@@ -42,7 +44,8 @@ def datatrove_python() -> str:
 
 
 def streaming_python() -> str:
-    """Path of a Python that has Mosaic's streaming 0.13.0 and this environment's torch; the first call installs it under build/peers."""
+    """Path of a Python that has Mosaic's streaming 0.13.0 and this environment's torch; the first call installs it
+    under build/peers."""
     folder = REPOSITORY / "build" / "peers" / "streaming"
     python, done = folder / "bin" / "python", folder / ".done"
     if not done.is_file():

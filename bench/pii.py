@@ -1,7 +1,8 @@
 """How well and how fast personal information is found: `python bench/pii.py [TEXTS]`.
 
-Precision, recall and F1 by kind on labelled texts that are made from a seed (a hit has exactly the right characters), with false positives and misses, all of
-it invented. Then documents/s on real pages where they are present, one core: the cheap pass, the whole detector, and presidio on every page in the same run.
+Precision, recall and F1 by kind on labelled texts that are made from a seed (a hit has exactly the right
+characters), with false positives and misses, all of it invented. Then documents/s on real pages where they are
+present, one core: the cheap pass, the whole detector, and presidio on every page in the same run.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from spark_jobs.text.privacy.pii import DEFAULT_REGIONS, PiiDetector  # noqa: E402
-from spark_jobs.text.privacy.pii_patterns import KINDS, candidates  # noqa: E402
-from tests.spark_jobs.text.labelled_pii import Labelled, labelled_texts  # noqa: E402
+from spark_jobs.kernels.privacy.pii import DEFAULT_REGIONS, PiiDetector  # noqa: E402
+from spark_jobs.kernels.privacy.pii_patterns import KINDS, candidates  # noqa: E402
+from tests.spark_jobs.kernels.labelled_pii import Labelled, labelled_texts  # noqa: E402
 
 GOLD = REPOSITORY.parent / "shared" / "data" / "gold" / "web-pages.jsonl.gz"
 SEED = 7
@@ -51,10 +52,16 @@ def print_scores(texts: list[Labelled], find: Callable) -> None:
             tally.update(kind for _, _, kind in items)
         faults += [("false positive", kind, around(text, start, end)) for start, end, kind in sorted(found - expected)]
         faults += [("missed", kind, around(text, start, end)) for start, end, kind in sorted(expected - found)]
-    print("| kind | precision | recall | F1 | right | false positives | missed |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print(
+        "| kind | precision | recall | F1 | right | false positives | missed |\n| --- | ---: | ---: | ---: | ---: | "
+        "---: | ---: |"
+    )
     for kind in KINDS:
         n, false, lost = right[kind], wrong[kind], missed[kind]
-        print(f"| {kind} | {share(n, n + false)} | {share(n, n + lost)} | {share(2 * n, 2 * n + false + lost)} | {n} | {false} | {lost} |")
+        print(
+            f"| {kind} | {share(n, n + false)} | {share(n, n + lost)} | {share(2 * n, 2 * n + false + lost)} | {n} | "
+            f"{false} | {lost} |"
+        )
     for fault, count in Counter(faults).most_common(40):
         print(f"{fault[0]:<15} {fault[1]:<12} {count:>3} x {fault[2]}")
 
@@ -68,19 +75,39 @@ def share(part: int, whole: int) -> str:
 
 
 def print_rates(pages: list[str], detector: PiiDetector) -> None:
-    from presidio_analyzer.predefined_recognizers import CreditCardRecognizer, EmailRecognizer, IbanRecognizer, IpRecognizer, PhoneRecognizer, UsSsnRecognizer
+    from presidio_analyzer.predefined_recognizers import (
+        CreditCardRecognizer,
+        EmailRecognizer,
+        IbanRecognizer,
+        IpRecognizer,
+        PhoneRecognizer,
+        UsSsnRecognizer,
+    )
 
-    recognizers = [PhoneRecognizer(supported_regions=DEFAULT_REGIONS), CreditCardRecognizer(), IbanRecognizer(), IpRecognizer(), UsSsnRecognizer()]
+    recognizers = [
+        PhoneRecognizer(supported_regions=DEFAULT_REGIONS),
+        CreditCardRecognizer(),
+        IbanRecognizer(),
+        IpRecognizer(),
+        UsSsnRecognizer(),
+    ]
     recognizers.append(EmailRecognizer())
     # Presidio's own check of a domain would fetch a list.
     recognizers[-1].validate_result = lambda value: None
     rows = (
         ("cheap pass", pages, candidates),
         ("cheap pass, presidio on what it finds", pages, detector.find),
-        ("presidio's recognisers on whole pages", pages[:PRESIDIO_PAGES], lambda text: [r.analyze(text, r.supported_entities, None) for r in recognizers]),
+        (
+            "presidio's recognisers on whole pages",
+            pages[:PRESIDIO_PAGES],
+            lambda text: [r.analyze(text, r.supported_entities, None) for r in recognizers],
+        ),
     )
     seen = sum(bool(candidates(text)) for text in pages)
-    print(f"\n{len(pages)} real pages, {sum(map(len, pages)) / len(pages):,.0f} characters each; presidio sees something of {seen}, {share(seen, len(pages))}")
+    print(
+        f"\n{len(pages)} real pages, {sum(map(len, pages)) / len(pages):,.0f} characters each; presidio sees something "
+        f"of {seen}, {share(seen, len(pages))}"
+    )
     print("| way | pages/s | ms for 10,000 characters |\n| --- | ---: | ---: |")
     for name, texts, find in rows:
         started = time.perf_counter()

@@ -1,4 +1,5 @@
-"""Llama's form in plain PyTorch, with the names that a Hugging Face folder has: what `bench/gpu_training.py` measures the trainer beside."""
+"""Llama's form in plain PyTorch, with the names that a Hugging Face folder has: what `bench/gpu_training.py`
+measures the trainer beside."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         wide = x.float()
-        return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.epsilon)).to(x.dtype) * self.weight.to(x.dtype)
+        return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.epsilon)).to(x.dtype) * self.weight.to(
+            x.dtype
+        )
 
 
 class SelfAttention(nn.Module):
@@ -30,8 +33,12 @@ class SelfAttention(nn.Module):
         self.o_proj = nn.Linear(queries, config.hidden, bias=False)
 
     def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-        q, k, v = (part(x).unflatten(-1, (-1, self.head)).transpose(1, 2) for part in (self.q_proj, self.k_proj, self.v_proj))
-        out = F.scaled_dot_product_attention(turned(q, cos, sin), turned(k, cos, sin), v, is_causal=True, enable_gqa=True)
+        q, k, v = (
+            part(x).unflatten(-1, (-1, self.head)).transpose(1, 2) for part in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        out = F.scaled_dot_product_attention(
+            turned(q, cos, sin), turned(k, cos, sin), v, is_causal=True, enable_gqa=True
+        )
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
@@ -68,7 +75,8 @@ class PlainLlama(nn.Module):
         self.norm = RMSNorm(config.hidden, config.norm_epsilon)
 
     def forward(self, tokens: torch.Tensor, targets: torch.Tensor, kind: torch.dtype) -> torch.Tensor:
-        """Tokens and targets [B, S] to the sum of their losses, in nats. `kind` is the type of what runs between layers: that of the autocast, if any."""
+        """Tokens and targets [B, S] to the sum of their losses, in nats. `kind` is the type of what runs between
+        layers: that of the autocast, if any."""
         x = self.embed_tokens(tokens).to(kind)
         cos, sin = (part.to(kind) for part in rotations(self.config, tokens.shape[1], tokens.device))
         for layer in self.layers:
@@ -79,7 +87,9 @@ class PlainLlama(nn.Module):
 
 def rotations(config: ModelConfig, length: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Cosines and sines [S, D] of unscaled rotary positions, fp32."""
-    frequencies = config.rope_base ** (-torch.arange(0, config.head, 2, device=device, dtype=torch.float32) / config.head)
+    frequencies = config.rope_base ** (
+        -torch.arange(0, config.head, 2, device=device, dtype=torch.float32) / config.head
+    )
     angles = torch.outer(torch.arange(length, device=device, dtype=torch.float32), frequencies).repeat(1, 2)
     return angles.cos(), angles.sin()
 

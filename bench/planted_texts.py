@@ -1,4 +1,5 @@
-"""Texts with planted repeats, for the benchmarks of deduplication: from ../shared/data/text where it is present, else from random words."""
+"""Texts with planted repeats, for the benchmarks of deduplication: from ../shared/data/text where it is present,
+else from random words."""
 
 from __future__ import annotations
 
@@ -20,11 +21,15 @@ def natural_documents() -> list[str]:
     """Web documents, speeches, encyclopedia articles and scenes of plays; random words where the folder is absent."""
     if not REAL_TEXTS.is_dir():
         draw = random.Random(SEED)
-        vocabulary = ["".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=draw.randrange(2, 10))) for _ in range(20_000)]
+        vocabulary = [
+            "".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=draw.randrange(2, 10))) for _ in range(20_000)
+        ]
         return [" ".join(draw.choices(vocabulary, k=800)) for _ in range(1500)]
     web = re.split(r"^# newdoc id.*$", _unpacked("english-web-treebank.txt.gz"), flags=re.MULTILINE)
     speeches = re.split(r"^### .*$", _unpacked("us-presidential-speeches.txt.gz"), flags=re.MULTILINE)
-    articles = re.split(r"^ = [^=]+ = $", (REAL_TEXTS / "wikitext2-valid.txt").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    articles = re.split(
+        r"^ = [^=]+ = $", (REAL_TEXTS / "wikitext2-valid.txt").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
     scenes = re.split(r"^SCENE .*$", (REAL_TEXTS / "shakespeare.txt").read_text(encoding="utf-8"), flags=re.MULTILINE)
     return [text.strip() for text in (*web, *speeches, *articles, *scenes) if text.strip()]
 
@@ -36,8 +41,9 @@ def pages(words: int) -> list[str]:
 
 
 def planted_documents(characters: int, seed: int) -> list[str]:
-    """Documents of words as frequent as in the natural ones. A tenth of the text is natural sentences, of which each comes again and again, and a tenth planted
-    passages of 20 to 200 words, each about five times, so that all sizes have the same share of repeats."""
+    """Documents of words as frequent as in the natural ones. A tenth of the text is natural sentences, of which each
+    comes again and again, and a tenth planted passages of 20 to 200 words, each about five times, so that all sizes
+    have the same share of repeats."""
     draw = random.Random(seed)
     natural = natural_documents()
     stream = words_as_frequent_as_in(natural, seed)

@@ -1,7 +1,9 @@
-"""The readers of `bench/readers.py`, each in a process of its own: `reader_peers.py measure READER FOLDER EPOCH RATE` prints one line of JSON.
+"""The readers of `bench/readers.py`, each in a process of its own: `reader_peers.py measure READER FOLDER EPOCH
+RATE` prints one line of JSON.
 
-Every reader gives batches of 256 sequences of 2,048 tokens with their targets, as arrays of 64-bit integers, in its shuffled order, on one core and
-without further processes. Each imports what it needs itself: they do not live in one environment.
+Every reader gives batches of 256 sequences of 2,048 tokens with their targets, as arrays of 64-bit integers, in its
+shuffled order, on one core and without further processes. Each imports what it needs itself: they do not live in one
+environment.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ def headwater(lake: Path) -> Reader:
 
 
 def megatron(prefixes: Path, samples: int) -> Reader:
-    """GPTDataset, blended where there are several prefixes, in Megatron's consecutive order of its own shuffled samples."""
+    """GPTDataset, blended where there are several prefixes, in Megatron's consecutive order of its own shuffled
+    samples."""
     from types import SimpleNamespace
 
     import torch
@@ -109,7 +112,8 @@ def open_reader(name: str, folder: Path) -> Reader:
 
 
 def measure(name: str, folder: Path, epoch_batches: int, rate_batches: int) -> dict[str, float]:
-    """Seconds to the first batch, to the first one of a second start, and to that at 90 % of the epoch; tokens a second of `rate_batches`; memory."""
+    """Seconds to the first batch, to the first one of a second start, and to that at 90 % of the epoch; tokens a
+    second of `rate_batches`; memory."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     started = time.perf_counter()
     reader = open_reader(name, folder)
@@ -173,7 +177,8 @@ def split_megatron(folder: Path) -> None:
 
 
 def write_mosaic(folder: Path) -> None:
-    """The same tokens cut into sequences, as llm-foundry writes them: in shards of 64 MiB, and in about `MANY` shards."""
+    """The same tokens cut into sequences, as llm-foundry writes them: in shards of 64 MiB, and in about `MANY`
+    shards."""
     from streaming import MDSWriter
 
     ids = np.memmap(folder / "megatron-few" / "web.bin", TOKEN_TYPE, "r")

@@ -1,4 +1,5 @@
-"""The same random tokens in the form of each reader of `bench/readers.py`: Delta tables, Megatron's .bin and .idx, Mosaic's MDS shards."""
+"""The same random tokens in the form of each reader of `bench/readers.py`: Delta tables, Megatron's .bin and .idx,
+Mosaic's MDS shards."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.transaction import AddAction, CommitProperties
 from peer_environment import streaming_python
 
-from schemas.tokens import TOKENIZERS, TOKENS
+from schemas.tables.tokens import TOKENIZERS, TOKENS
 from training.exchange.export_megatron import export_megatron
 
 VOCABULARY = 50_000
@@ -50,7 +51,13 @@ def write_lake(lake: Path, tokens: int, files: int) -> None:
     schema = pa.schema([field for field in TOKENS.arrow() if field.name not in TOKENS.partition_by])
     actions, first = [], 0
     for file in range(files):
-        lengths, ids = zip(*(chunk(number, tokens // CHUNKS) for number in range(file * CHUNKS // files, (file + 1) * CHUNKS // files)), strict=True)
+        lengths, ids = zip(
+            *(
+                chunk(number, tokens // CHUNKS)
+                for number in range(file * CHUNKS // files, (file + 1) * CHUNKS // files)
+            ),
+            strict=True,
+        )
         sizes, values = np.concatenate(lengths), np.concatenate(ids)
         count = len(sizes)
         offsets = np.concatenate([[0], np.cumsum(sizes) * 2]).astype(np.int32)
@@ -66,10 +73,21 @@ def write_lake(lake: Path, tokens: int, files: int) -> None:
         pq.write_table(pa.table(columns, schema=schema), path)
         keys = {"shuffle_key": first}, {"shuffle_key": first + count - 1}
         statistics = json.dumps({"numRecords": count, "minValues": keys[0], "maxValues": keys[1]})
-        actions.append(AddAction(f"{folder}/{path.name}", path.stat().st_size, {"source": "web", "increment": "0"}, int(time.time() * 1000), True, statistics))
+        actions.append(
+            AddAction(
+                f"{folder}/{path.name}",
+                path.stat().st_size,
+                {"source": "web", "increment": "0"},
+                int(time.time() * 1000),
+                True,
+                statistics,
+            )
+        )
         first += count
     table = DeltaTable.create(str(lake / "tokens"), TOKENS.arrow(), partition_by=TOKENS.partition_by)
-    table.create_write_transaction(actions, "append", TOKENS.arrow(), list(TOKENS.partition_by), commit_properties=CommitProperties())
+    table.create_write_transaction(
+        actions, "append", TOKENS.arrow(), list(TOKENS.partition_by), commit_properties=CommitProperties()
+    )
     tokenizer = {
         "fingerprint": "f" * 64,
         "kind": "random",
@@ -84,7 +102,8 @@ def write_lake(lake: Path, tokens: int, files: int) -> None:
 
 
 def chunk(number: int, tokens: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lengths of documents that sum to `tokens`, and their ids end to end: as skewed as words are, each document closed by id 0."""
+    """Lengths of documents that sum to `tokens`, and their ids end to end: as skewed as words are, each document
+    closed by id 0."""
     draw = np.random.default_rng(number)
     lengths = np.maximum(2, draw.lognormal(MEAN_LOG_LENGTH, LOG_LENGTH_DEVIATION, tokens // 200).astype(np.int64))
     ends = np.cumsum(lengths)

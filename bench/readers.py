@@ -1,6 +1,8 @@
-"""Our reader beside Megatron's GPTDataset and Mosaic's StreamingDataset on the same tokens: `python bench/readers.py [--tokens N] [--folder DIR]`.
+"""Our reader beside Megatron's GPTDataset and Mosaic's StreamingDataset on the same tokens: `python bench/readers.py
+[--tokens N] [--folder DIR]`.
 
-Every figure is of one core and of a process of its own. The table is printed and written to bench/results/readers.json.
+Every figure is of one core and of a process of its own. The table is printed and written to
+bench/results/readers.json.
 """
 
 from __future__ import annotations
@@ -54,8 +56,24 @@ def measure(reader: str, folder: Path, tokens: int) -> dict[str, float]:
 def run(name: str, folder: Path, epoch_batches: int, rate_batches: int) -> dict[str, float]:
     """One reader of one form in a process of its own."""
     python = streaming_python() if name.startswith("mosaic") else sys.executable
-    command = [python, "-W", "ignore", str(READER_PEERS), "measure", name, str(folder), str(epoch_batches), str(rate_batches)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(REPOSITORY)}
+    command = [
+        python,
+        "-W",
+        "ignore",
+        str(READER_PEERS),
+        "measure",
+        name,
+        str(folder),
+        str(epoch_batches),
+        str(rate_batches),
+    ]
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "PYTHONPATH": str(REPOSITORY),
+    }
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise RuntimeError(f"{name}: {done.stderr[-2000:]}")
@@ -108,7 +126,9 @@ def show(rows: dict[str, dict[str, float]]) -> None:
     print(f"{'':<42}" + "".join(f"{reader:>16}" for reader in rows))
     for words, key, form in lines:
         print(f"{words:<42}" + "".join(f"{form.format(row[key]):>16}" for row in rows.values()))
-    print(f"{'headwater, later epochs, tokens/s of processor time':<58}{rows['headwater']['tokens_per_processor_second_later_epoch']:,.0f}")
+    print(
+        f"{'headwater, later epochs, tokens/s of processor time':<58}{rows['headwater']['tokens_per_processor_second_later_epoch']:,.0f}"
+    )
 
 
 if __name__ == "__main__":

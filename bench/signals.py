@@ -1,4 +1,5 @@
-"""Milliseconds a page for the heuristic signals, on one core, on the text of real pages: `python bench/signals.py [WARC]`.
+"""Milliseconds a page for the heuristic signals, on one core, on the text of real pages: `python bench/signals.py
+[WARC]`.
 
 The parts are measured each on texts of their own, so that none profits from words that another has split.
 """
@@ -14,8 +15,8 @@ from fastwarc.warc import ArchiveIterator, WarcRecordType
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 
+from spark_jobs.kernels.measures.text_view import TextView
 from spark_jobs.signals import TEXT_SIGNALS, measure
-from spark_jobs.text.measures.text_view import TextView
 
 REAL_PAGES = Path(__file__).resolve().parents[2] / "shared" / "data" / "warc" / "web-pages-00.warc.gz"
 WARM_UP = 50
@@ -64,7 +65,10 @@ def main() -> None:
         parser.error(f"{warc}: no page with text")
     tokens = sum(TextView(text).n_tokens for text in texts) / len(texts)
     whole = milliseconds(measure, texts)
-    print(f"{len(texts)} pages, {tokens:.0f} tokens each: {whole:.2f} ms a page, {1000 / whole:.0f} documents/s a core, all {len(TEXT_SIGNALS)} signals")
+    print(
+        f"{len(texts)} pages, {tokens:.0f} tokens each: {whole:.2f} ms a page, {1000 / whole:.0f} documents/s a core, "
+        f"all {len(TEXT_SIGNALS)} signals"
+    )
     print(f"  splitting words alone: {milliseconds(lambda text: TextView(text).word_ids, texts):.2f} ms")
     for family in dict.fromkeys(signal.family for signal in TEXT_SIGNALS):
         print(f"  {family}, words included: {milliseconds(family_work(family), texts):.2f} ms")

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from schemas.configuration import load_config
-from schemas.logs import configure_logs
-from spark_jobs.cli import pipeline_file
+from schemas.plumbing.configuration import load_config
+from schemas.plumbing.logs import configure_logs
+from spark_jobs.commands.corpus import pipeline_file
+from spark_jobs.lake.session import start_session
+from spark_jobs.lake.stage import Lake, Stage, run_stage
 from spark_jobs.pipeline import PipelineConfig, enabled_stages, open_lake
-from spark_jobs.run_stage import Lake, Stage, run_stage
-from spark_jobs.session import start_session
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REAL_PAGES = REPOSITORY.parent / "shared" / "data" / "warc" / "web-pages-00.warc.gz"
@@ -47,7 +47,8 @@ def measure_stages(spark: SparkSession, config: PipelineConfig, warc: str, folde
 
 
 def documents_read(lake: Lake, stage: Stage) -> int:
-    """Documents in the stage's first input that has any; for the stage that reads WARC files, the documents that it made."""
+    """Documents in the stage's first input that has any; for the stage that reads WARC files, the documents that it
+    made."""
     table = next((table for table in stage.reads if "doc_id" in table.column_names), stage.writes)
     return lake.read(table, stage.scope).select("doc_id").distinct().count()
 
@@ -56,7 +57,10 @@ def table_of(measured: list[Measured]) -> str:
     """The stages with rates and shares of the whole time, and a last line for all of them."""
     total = sum(m.seconds for m in measured)
     lines = [f"{'stage':<22}{'documents':>11}{'seconds':>10}{'documents/s':>14}{'share':>8}"]
-    lines += [f"{m.stage:<22}{m.documents:>11,}{m.seconds:>10.1f}{m.documents / m.seconds:>14,.1f}{m.seconds / total:>8.1%}" for m in measured]
+    lines += [
+        f"{m.stage:<22}{m.documents:>11,}{m.seconds:>10.1f}{m.documents / m.seconds:>14,.1f}{m.seconds / total:>8.1%}"
+        for m in measured
+    ]
     records = measured[0].documents
     lines.append(f"{'all':<22}{records:>11,}{total:>10.1f}{records / total:>14,.1f}{1:>8.0%}")
     return "\n".join(lines)
@@ -65,7 +69,12 @@ def table_of(measured: list[Measured]) -> str:
 def main() -> int:
     default = REAL_PAGES if REAL_PAGES.is_file() else DEMO_PAGES
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("warc", nargs="?", default=str(default), help="WARC files; without it, real pages where they are present, else the demo's crawl")
+    parser.add_argument(
+        "warc",
+        nargs="?",
+        default=str(default),
+        help="WARC files; without it, real pages where they are present, else the demo's crawl",
+    )
     warc = parser.parse_args().warc
     configure_logs()
     config = load_config(PipelineConfig, pipeline_file("demo"))

@@ -9,8 +9,11 @@ from pydivsufsort import divsufsort, kasai
 
 
 def repeated_tokens(texts: Sequence[Sequence[str]], length: int) -> list[np.ndarray]:
-    """For each text, by priority, which of its tokens lie in a window of `length` tokens that has occurred before, in an earlier text or place."""
-    vocabulary = {token: number for number, token in enumerate(dict.fromkeys(token for text in texts for token in text))}
+    """For each text, by priority, which of its tokens lie in a window of `length` tokens that has occurred before,
+    in an earlier text or place."""
+    vocabulary = {
+        token: number for number, token in enumerate(dict.fromkeys(token for text in texts for token in text))
+    }
     ids: list[int] = []
     for number, text in enumerate(texts):
         # A separator of its own after each text: no window that crosses it can occur twice.

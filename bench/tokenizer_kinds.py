@@ -1,7 +1,9 @@
-"""The three kinds of tokenizer on texts of many languages, trained and measured on different lines: `python bench/tokenizer_kinds.py [TSV]`.
+"""The three kinds of tokenizer on texts of many languages, trained and measured on different lines: `python
+bench/tokenizer_kinds.py [TSV]`.
 
-The file has a language, a tab and a text in each line. Beside them run their peers on the same lines: for byte-level BPE the cut of GPT-2, for SentencePiece
-the sentencepiece library itself as the encoder. Each is trained in a process of its own, whose peak memory is given without what it held before.
+The file has a language, a tab and a text in each line. Beside them run their peers on the same lines: for byte-level
+BPE the cut of GPT-2, for SentencePiece the sentencepiece library itself as the encoder. Each is trained in a process
+of its own, whose peak memory is given without what it held before.
 """
 
 from __future__ import annotations
@@ -23,11 +25,11 @@ os.environ["RAYON_NUM_THREADS"] = "1"
 from sentencepiece import SentencePieceProcessor
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from spark_jobs.text.tokenization.byte_level_bpe import train_byte_level_bpe
-from spark_jobs.text.tokenization.fertility import Fertility, fertility
-from spark_jobs.text.tokenization.language_sample import sample_shares
-from spark_jobs.text.tokenization.sentencepiece_model import as_tokenizer, train_sentencepiece
-from spark_jobs.text.tokenization.token_ids import END_OF_DOCUMENT, PADDING
+from spark_jobs.kernels.tokenization.byte_level_bpe import train_byte_level_bpe
+from spark_jobs.kernels.tokenization.fertility import Fertility, fertility
+from spark_jobs.kernels.tokenization.language_sample import sample_shares
+from spark_jobs.kernels.tokenization.sentencepiece_model import as_tokenizer, train_sentencepiece
+from spark_jobs.kernels.tokenization.token_ids import END_OF_DOCUMENT, PADDING
 
 MANY_LANGUAGES = Path(__file__).resolve().parents[2] / "shared" / "data" / "text" / "tatoeba.tsv.gz"
 SPECIAL_TOKENS = (END_OF_DOCUMENT, PADDING)
@@ -54,7 +56,9 @@ def read_texts(path: Path) -> tuple[Texts, Texts]:
         for line in file:
             language, _, text = line.rstrip("\n").partition("\t")
             by_language[language].append(text)
-    return {name: lines[::2] for name, lines in by_language.items()}, {name: lines[1::2] for name, lines in by_language.items() if lines[1::2]}
+    return {name: lines[::2] for name, lines in by_language.items()}, {
+        name: lines[1::2] for name, lines in by_language.items() if lines[1::2]
+    }
 
 
 def sample(texts: Texts, exponent: float, share: float) -> list[str]:
@@ -72,7 +76,14 @@ def train(kind: str, texts: list[str], vocabulary_size: int) -> Trained:
         tokenizer = train_byte_level_bpe(texts, vocabulary_size, split_digits=True, special_tokens=SPECIAL_TOKENS)
     elif kind.startswith("sentencepiece"):
         algorithm = "bpe" if kind == "sentencepiece-bpe" else "unigram"
-        model = train_sentencepiece(texts, vocabulary_size, algorithm=algorithm, split_digits=True, special_tokens=SPECIAL_TOKENS, character_coverage=COVERAGE)
+        model = train_sentencepiece(
+            texts,
+            vocabulary_size,
+            algorithm=algorithm,
+            split_digits=True,
+            special_tokens=SPECIAL_TOKENS,
+            character_coverage=COVERAGE,
+        )
         tokenizer = as_tokenizer(model)
     else:
         tokenizer = train_gpt2_style(texts, vocabulary_size)
@@ -92,7 +103,9 @@ def train_gpt2_style(texts: list[str], vocabulary_size: int) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), byte_level])
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(vocab_size=vocabulary_size, special_tokens=list(SPECIAL_TOKENS), initial_alphabet=alphabet, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary_size, special_tokens=list(SPECIAL_TOKENS), initial_alphabet=alphabet, show_progress=False
+    )
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
 
@@ -112,9 +125,13 @@ def line_of(kind: str, exponent: float, trained: Trained, held_out: Texts) -> tu
     measured = {language: fertility(tokenizer, texts) for language, texts in sorted(held_out.items())}
     texts = [text for lines in held_out.values() for text in lines]
     encoded = [encoding.ids for encoding in tokenizer.encode_batch_fast(texts)]
-    wrong = sum(tokenizer.decode(ids, skip_special_tokens=False) != text for ids, text in zip(encoded, texts, strict=True))
+    wrong = sum(
+        tokenizer.decode(ids, skip_special_tokens=False) != text for ids, text in zip(encoded, texts, strict=True)
+    )
     rate = megabytes_per_second(tokenizer.encode_batch_fast, texts)
-    tokens, words, size = (sum(getattr(one, name) for one in measured.values()) for name in ("tokens", "words", "text_bytes"))
+    tokens, words, size = (
+        sum(getattr(one, name) for one in measured.values()) for name in ("tokens", "words", "text_bytes")
+    )
     mean = sum(one.tokens_per_word for one in measured.values()) / len(measured)
     worst = max(one.tokens_per_word for one in measured.values())
     columns = f"{kind:<30}{exponent:>5}{tokens / words:>8.3f}{mean:>8.3f}{worst:>8.2f}{size / tokens:>8.3f}"
@@ -129,17 +146,26 @@ def line_of(kind: str, exponent: float, trained: Trained, held_out: Texts) -> tu
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("tsv", nargs="?", type=Path, default=MANY_LANGUAGES, help="language<TAB>text lines, may be packed")
+    parser.add_argument(
+        "tsv", nargs="?", type=Path, default=MANY_LANGUAGES, help="language<TAB>text lines, may be packed"
+    )
     parser.add_argument("--vocabulary", type=int, default=32_768)
-    parser.add_argument("--share", type=float, default=0.5, help="part of the training lines' characters that goes into the sample")
+    parser.add_argument(
+        "--share", type=float, default=0.5, help="part of the training lines' characters that goes into the sample"
+    )
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--languages", nargs="*", default=[], help="languages to show one by one")
     options = parser.parse_args()
     if not options.tsv.is_file():
         parser.error(f"{options.tsv}: no such file; name one")
     training, held_out = read_texts(options.tsv)
-    print(f"{len(training)} languages, vocabulary {options.vocabulary:,}, sample of {options.share:.0%}, encoding on one core")
-    print("tokens a word: over all words, mean of languages, worst language; wrong: texts that do not come back exactly")
+    print(
+        f"{len(training)} languages, vocabulary {options.vocabulary:,}, sample of {options.share:.0%}, encoding on one "
+        f"core"
+    )
+    print(
+        "tokens a word: over all words, mean of languages, worst language; wrong: texts that do not come back exactly"
+    )
     widths = {"exp": 5, "all": 8, "mean": 8, "worst": 8, "B/token": 8, "train s": 9, "MiB": 9, "MB/s": 9, "wrong": 7}
     print(" " * 30 + "".join(f"{head:>{width}}" for head, width in widths.items()))
     context = multiprocessing.get_context("spawn")
@@ -151,7 +177,10 @@ def main() -> None:
             line, measured = line_of(kind, exponent, trained, held_out)
             print(line, flush=True)
             for language in options.languages:
-                print(f"    {language}: {measured[language].tokens_per_word:.3f} tokens a word, {measured[language].bytes_per_token:.3f} bytes a token")
+                print(
+                    f"    {language}: {measured[language].tokens_per_word:.3f} tokens a word, "
+                    f"{measured[language].bytes_per_token:.3f} bytes a token"
+                )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""Train what tells main content from the rest, and the type of a page: `python bench/train_main_content.py [--folds N] [--write]`.
+"""Train what tells main content from the rest, and the type of a page: `python bench/train_main_content.py [--folds
+N] [--write]`.
 
-Pages with known main content give the labels: a word of a block counts as content where four words in a row around it stand in the known
-text too. Figures are for pages of domains that the model has not seen: pages of one domain are always in one fold. `--write` then trains on all pages and
-writes `block_model.json` and `page_type.json`. Needs scikit-learn, which nothing else here does.
+Pages with known main content give the labels: a word of a block counts as content where four words in a row around
+it stand in the known text too. Figures are for pages of domains that the model has not seen: pages of one domain are
+always in one fold. `--write` then trains on all pages and writes `block_model.json` and `page_type.json`. Needs
+scikit-learn, which nothing else here does.
 """
 
 from __future__ import annotations
@@ -20,11 +22,11 @@ from gold_pages import ARTICLES, WEB_PAGES, GoldPage, gold_pages, token_f1, toke
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from spark_jobs.text.pages import page_type
-from spark_jobs.text.pages.block_features import block_features, feature_names
-from spark_jobs.text.pages.main_content_blocks import is_article, second_opinion, select_blocks
-from spark_jobs.text.pages.page_blocks import PageBlocks, page_blocks, parse_page
-from spark_jobs.text.pages.page_metadata import PageMetadata, page_metadata
+from spark_jobs.kernels.pages import page_type
+from spark_jobs.kernels.pages.block_features import block_features, feature_names
+from spark_jobs.kernels.pages.main_content_blocks import is_article, second_opinion, select_blocks
+from spark_jobs.kernels.pages.page_blocks import PageBlocks, page_blocks, parse_page
+from spark_jobs.kernels.pages.page_metadata import PageMetadata, page_metadata
 
 PACKAGE = Path(page_type.__file__).parent
 TYPES = page_type.PAGE_TYPES[:-1]
@@ -35,7 +37,15 @@ SET_WEIGHTS = {WEB_PAGES: 1.0, ARTICLES: 3.0}
 """The smaller set is of news, which most pages of a crawl resemble more than they do the larger one."""
 BLOCKS_A_PAGE = 110
 TYPE_FOLDS = 15
-TREES = {"max_iter": 80, "learning_rate": 0.12, "max_leaf_nodes": 24, "min_samples_leaf": 60, "l2_regularization": 10.0, "max_bins": 63, "max_features": 0.3}
+TREES = {
+    "max_iter": 80,
+    "learning_rate": 0.12,
+    "max_leaf_nodes": 24,
+    "min_samples_leaf": 60,
+    "l2_regularization": 10.0,
+    "max_bins": 63,
+    "max_features": 0.3,
+}
 Floats = npt.NDArray[np.float64]
 
 
@@ -65,7 +75,9 @@ def main() -> None:
     likely_types = held_out_types(pages, table, kinds, typed)
     right = np.mean(likely_types[typed].argmax(axis=1) == kinds[typed])
     print(f"page type: {right:.3f} right on domains not seen, of {sum(typed)} pages", flush=True)
-    samples = [sample(gold, *facts, likely.tolist()) for gold, facts, likely in zip(pages, found, likely_types, strict=True)]
+    samples = [
+        sample(gold, *facts, likely.tolist()) for gold, facts, likely in zip(pages, found, likely_types, strict=True)
+    ]
     held_out = cross_validate(samples, arguments.folds)
     for name, value in held_out.items():
         print(f"  {name}: {value:.4f}")
@@ -81,8 +93,14 @@ def page_facts(gold: GoldPage) -> tuple[PageBlocks, PageMetadata]:
 
 def sample(gold: GoldPage, blocks: PageBlocks, metadata: PageMetadata, types: list[float]) -> Sample:
     shares, words = content_shares(blocks.texts, gold.content)
-    features = block_features(blocks, metadata, types) if blocks.texts else np.zeros((0, len(feature_names())), dtype=np.float32)
-    return Sample(gold, blocks, features, types, second_opinion(gold.page) if is_article(types) else None, shares, words)
+    features = (
+        block_features(blocks, metadata, types)
+        if blocks.texts
+        else np.zeros((0, len(feature_names())), dtype=np.float32)
+    )
+    return Sample(
+        gold, blocks, features, types, second_opinion(gold.page) if is_article(types) else None, shares, words
+    )
 
 
 def content_shares(texts: list[str], content: str) -> tuple[Floats, Floats]:
@@ -108,7 +126,8 @@ def fold_of(page: GoldPage, folds: int) -> int:
 
 
 def held_out_types(pages: list[GoldPage], table: Floats, kinds: npt.NDArray[np.int64], typed: list[bool]) -> Floats:
-    """(pages, types): probabilities from models that have not seen the page's domain; the blocks' model learns how far to believe them."""
+    """(pages, types): probabilities from models that have not seen the page's domain; the blocks' model learns how
+    far to believe them."""
     folds = np.array([fold_of(page, TYPE_FOLDS) for page in pages])
     likely = np.zeros((len(pages), len(TYPES)))
     for fold in range(TYPE_FOLDS):
@@ -119,7 +138,9 @@ def held_out_types(pages: list[GoldPage], table: Floats, kinds: npt.NDArray[np.i
 
 def fit_types(table: Floats, kinds: npt.NDArray[np.int64]) -> LogisticRegression:
     weights = 1 / np.sqrt(np.bincount(kinds, minlength=len(TYPES)))
-    return LogisticRegression(C=0.5, max_iter=3000).fit(table, kinds, sample_weight=weights[kinds] / weights[kinds].mean())
+    return LogisticRegression(C=0.5, max_iter=3000).fit(
+        table, kinds, sample_weight=weights[kinds] / weights[kinds].mean()
+    )
 
 
 def fit_blocks(samples: list[Sample]) -> HistGradientBoostingClassifier:
@@ -137,7 +158,9 @@ def fit_blocks(samples: list[Sample]) -> HistGradientBoostingClassifier:
     weight = np.concatenate(weights)
     used = weight > 0
     model = HistGradientBoostingClassifier(**TREES, early_stopping=False, random_state=0)
-    return model.fit(np.concatenate(features)[used], np.concatenate(labels)[used], sample_weight=weight[used] / weight[used].mean())
+    return model.fit(
+        np.concatenate(features)[used], np.concatenate(labels)[used], sample_weight=weight[used] / weight[used].mean()
+    )
 
 
 def cross_validate(samples: list[Sample], folds: int) -> dict[str, float]:
@@ -150,7 +173,9 @@ def cross_validate(samples: list[Sample], folds: int) -> dict[str, float]:
                 text = ""
                 if one.blocks.texts:
                     likely = model.predict_proba(one.features)[:, 1]
-                    text = "\n".join(one.blocks.texts[place] for place in select_blocks(one.blocks, likely, one.article))
+                    text = "\n".join(
+                        one.blocks.texts[place] for place in select_blocks(one.blocks, likely, one.article)
+                    )
                 score = token_f1(text, one.gold.content)
                 scores[one.gold.gold_set].append(score)
                 if one.gold.gold_set == WEB_PAGES:
@@ -175,12 +200,18 @@ def write_trees(model: HistGradientBoostingClassifier, held_out: dict[str, float
         "trees": TREES,
         "held_out_f1": {name: round(value, 4) for name, value in held_out.items()},
     }
-    content = {"made": made, "features": feature_names(), "bias": float(model._baseline_prediction[0, 0]), "trees": [tree for tree in trees if tree["columns"]]}
+    content = {
+        "made": made,
+        "features": feature_names(),
+        "bias": float(model._baseline_prediction[0, 0]),
+        "trees": [tree for tree in trees if tree["columns"]],
+    }
     (PACKAGE / "block_model.json").write_text(json.dumps(content, separators=(",", ":")) + "\n", encoding="utf-8")
 
 
 def splits(nodes: npt.NDArray[np.void]) -> dict[str, list[float]]:
-    """The splits of a tree, and the values of its leaves from left to right; a split's survivors are the leaves that are not on its left."""
+    """The splits of a tree, and the values of its leaves from left to right; a split's survivors are the leaves that
+    are not on its left."""
     tree: dict[str, list[float]] = {"columns": [], "thresholds": [], "survivors": [], "values": []}
 
     def descend(place: int) -> None:

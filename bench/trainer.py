@@ -1,6 +1,8 @@
-"""Tokens a second of the reader and of the trainer, each beside its bound in the same run: `python bench/trainer.py --lake DIR [--ranks N]`.
+"""Tokens a second of the reader and of the trainer, each beside its bound in the same run: `python bench/trainer.py
+--lake DIR [--ranks N]`.
 
-Without a lake a table of random tokens is written first. The reader is compared with pyarrow alone reading the same column; the ratios matter, not the figures.
+Without a lake a table of random tokens is written first. The reader is compared with pyarrow alone reading the same
+column; the ratios matter, not the figures.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import pyarrow.parquet as pq
 from deltalake import write_deltalake
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from schemas.tokens import TOKENIZERS, TOKENS
+from schemas.tables.tokens import TOKENIZERS, TOKENS
 from training.config import BatchConfig, DataConfig, TrainingConfig, load_recipe
 from training.order.plan_stages import make_plan
 from training.reading.delta_tokens import TokenTable, open_table, open_tokens, system_of
@@ -32,13 +34,20 @@ BATCH_SEQUENCES = 256
 SEQUENCE_LENGTH = 2048
 TRAINER_STEPS = 30
 WARM_STEPS = 5
-READINGS = (("reader, first epoch", 0, "chop"), ("reader, later epochs", 1, "chop"), ("reader, best fit, masked", 0, "best_fit"))
+READINGS = (
+    ("reader, first epoch", 0, "chop"),
+    ("reader, later epochs", 1, "chop"),
+    ("reader, best fit, masked", 0, "best_fit"),
+)
 
 
 def write_random_lake(folder: Path) -> Path:
     """Uniform token ids below 4096 in documents of equal length, in two files."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: number for number, token in enumerate(["<|endoftext|>", *alphabet, *(f"<{n}>" for n in range(4095 - len(alphabet)))])}
+    vocabulary = {
+        token: number
+        for number, token in enumerate(["<|endoftext|>", *alphabet, *(f"<{n}>" for n in range(4095 - len(alphabet)))])
+    }
     tokenizer = Tokenizer(models.BPE(vocabulary, []))
     tokenizer.decoder = decoders.ByteLevel()
     definition = tokenizer.to_str()
@@ -58,7 +67,12 @@ def write_random_lake(folder: Path) -> Path:
             "tokenizer": ["f" * 64] * count,
             "text_hash": ["0" * 32] * count,
         }
-        write_deltalake(str(folder / "tokens"), pa.table(data, schema=TOKENS.arrow()), mode="append", partition_by=TOKENS.partition_by)
+        write_deltalake(
+            str(folder / "tokens"),
+            pa.table(data, schema=TOKENS.arrow()),
+            mode="append",
+            partition_by=TOKENS.partition_by,
+        )
     row = {
         "fingerprint": "f" * 64,
         "kind": "random",
@@ -99,11 +113,24 @@ def reader_alone(table: TokenTable, epoch: int, packing: str) -> float:
 
 
 def trainer(lake: str, ranks: int) -> tuple[float, float]:
-    """Median tokens a second, and share of time spent waiting for data, of the bundled CPU recipe after its first steps."""
+    """Median tokens a second, and share of time spent waiting for data, of the bundled CPU recipe after its first
+    steps."""
     with tempfile.TemporaryDirectory() as out:
         settings = [f"steps={TRAINER_STEPS}", "sample.lines=0", "checkpoint.every=1000"]
         options = [part for setting in settings for part in ("--set", setting)]
-        command = [sys.executable, "-m", "training.run", "tiny_cpu", "--lake", lake, "--out", out, "--ranks", str(ranks), *options]
+        command = [
+            sys.executable,
+            "-m",
+            "training.run",
+            "tiny_cpu",
+            "--lake",
+            lake,
+            "--out",
+            out,
+            "--ranks",
+            str(ranks),
+            *options,
+        ]
         subprocess.run(command, check=True, capture_output=True)
         steps = read_metrics(Path(out))[WARM_STEPS:]
         return median(step.tokens_per_second for step in steps), median(step.data_wait for step in steps)
@@ -125,7 +152,10 @@ def main() -> None:
             print(f"{name:<23} {rate:>14,.0f} tokens/s  {rate / bound:6.1%} of pyarrow")
         parameters = load_recipe("tiny_cpu").model.parameters(table.tokenizer.vocabulary_size)
         rate, wait = trainer(lake, arguments.ranks)
-        print(f"trainer, {parameters / 1e6:.1f} M weights  {rate:>14,.0f} tokens/s  on {arguments.ranks} rank(s), {wait:.2%} of the time waiting for data")
+        print(
+            f"trainer, {parameters / 1e6:.1f} M weights  {rate:>14,.0f} tokens/s  on {arguments.ranks} rank(s), "
+            f"{wait:.2%} of the time waiting for data"
+        )
 
 
 if __name__ == "__main__":

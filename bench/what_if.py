@@ -1,6 +1,7 @@
 """How long `corpus what-if` takes over 100,000 documents' signals, from the start of the process to its last line.
 
-The rows are synthetic (numbers drawn at random, ids as hashes); only the time is of interest. Prints a JSON line with the seconds of each of three runs.
+The rows are synthetic (numbers drawn at random, ids as hashes); only the time is of interest. Prints a JSON line
+with the seconds of each of three runs.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import pyarrow as pa
 from deltalake import write_deltalake
 
 from schemas.contract import Table
-from schemas.documents import DOCUMENTS
-from schemas.duplicates import EXACT_DUPLICATES, NEAR_DUPLICATES
+from schemas.tables.documents import DOCUMENTS
+from schemas.tables.duplicates import EXACT_DUPLICATES, NEAR_DUPLICATES
 from spark_jobs.signals import SIGNALS, SIGNALS_TABLE
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -36,7 +37,16 @@ def main() -> None:
         seconds = []
         for _ in range(RUNS):
             started = time.perf_counter()
-            command = [sys.executable, "-m", "spark_jobs.run", "what-if", "english_web", "technical_documentation", "--lake", folder]
+            command = [
+                sys.executable,
+                "-m",
+                "spark_jobs.run",
+                "what-if",
+                "english_web",
+                "technical_documentation",
+                "--lake",
+                folder,
+            ]
             answer = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
             seconds.append(round(time.perf_counter() - started, 2))
     print("\n".join(answer.splitlines()[:9]))
@@ -64,7 +74,11 @@ def write_lake(folder: str, count: int) -> None:
         # A few in a hundred outside of each limit.
         low, high = (signal.default.min or 0, signal.default.max) if signal.default is not None else (0, None)
         high = high if high is not None else signal.at_most or 2 * low or 1000
-        values = np.clip(draw.uniform(low - 0.02 * (high - low), high + 0.02 * (high - low), len(measured)), 0, signal.at_most or np.inf)
+        values = np.clip(
+            draw.uniform(low - 0.02 * (high - low), high + 0.02 * (high - low), len(measured)),
+            0,
+            signal.at_most or np.inf,
+        )
         signals[signal.column.name] = values.astype(np.int64 if signal.type == "long" else np.float64)
     write(folder, DOCUMENTS, documents)
     write(folder, SIGNALS_TABLE, signals)
@@ -76,7 +90,10 @@ def write_lake(folder: str, count: int) -> None:
 def write(folder: str, table: Table, columns: dict[str, object]) -> None:
     """Columns that are not given are null."""
     count = len(columns["doc_id"])  # type: ignore[arg-type]
-    arrays = [pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(count, field.type) for field in table.arrow()]
+    arrays = [
+        pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(count, field.type)
+        for field in table.arrow()
+    ]
     schema = pa.schema([field.with_nullable(True) for field in table.arrow()])
     write_deltalake(f"{folder}/{table.name}", pa.table(arrays, schema=schema))
 

@@ -1,6 +1,8 @@
-"""The most memory that Python workers take while a crawl is curated: `python bench/worker_memory.py [WARC...] [--pages N] [--extractor NAME]`.
+"""The most memory that Python workers take while a crawl is curated: `python bench/worker_memory.py [WARC...]
+[--pages N] [--extractor NAME]`.
 
-The files are copied until there are N pages, all of one task slot, so that one worker and its extracting child see every page.
+The files are copied until there are N pages, all of one task slot, so that one worker and its extracting child see
+every page.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ def python_processes(root: psutil.Process) -> Iterator[tuple[str, int]]:
     for process in root.children(recursive=True):
         try:
             words = " ".join(process.cmdline())
-            kind = "extracting child" if "extraction_sandbox" in words else "worker" if "pyspark.daemon" in words else None
+            kind = (
+                "extracting child" if "extraction_sandbox" in words else "worker" if "pyspark.daemon" in words else None
+            )
             if kind is not None:
                 yield kind, process.memory_info().rss
         except psutil.Error:
@@ -36,9 +40,19 @@ def python_processes(root: psutil.Process) -> Iterator[tuple[str, int]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("warc", nargs="*", type=Path, default=sorted(REAL_PAGES.glob("web-pages-*.warc.gz")), help="WARC files with HTML responses")
+    parser.add_argument(
+        "warc",
+        nargs="*",
+        type=Path,
+        default=sorted(REAL_PAGES.glob("web-pages-*.warc.gz")),
+        help="WARC files with HTML responses",
+    )
     parser.add_argument("--pages", type=int, default=50_000, help="pages to curate, at least")
-    parser.add_argument("--extractor", default="headwater", help="resiliparse shows the worker in a fifth of the time; the extracting child is replaced anyway")
+    parser.add_argument(
+        "--extractor",
+        default="headwater",
+        help="resiliparse shows the worker in a fifth of the time; the extracting child is replaced anyway",
+    )
     arguments = parser.parse_args()
     files: list[Path] = arguments.warc
     if not files:

@@ -1,4 +1,5 @@
-"""Write `docs/reference/` from the contracts, the signals and the configurations; a test fails when a page is out of date."""
+"""Write `docs/reference/` from the contracts, the signals and the configurations; a test fails when a page is out of
+date."""
 
 from __future__ import annotations
 
@@ -6,12 +7,12 @@ import importlib
 import pkgutil
 from pathlib import Path
 
-import schemas
-from schemas.configuration import config_markdown
+import schemas.tables
 from schemas.contract import Table
+from schemas.plumbing.configuration import config_markdown
 from spark_jobs.pipeline import STAGES, PipelineConfig
-from spark_jobs.policy import BucketRule, LanguageLimits, LanguageRule, Policy, Rule, WeightRule
 from spark_jobs.signals import SIGNALS
+from spark_jobs.stages.decide.policy import BucketRule, LanguageLimits, LanguageRule, Policy, Rule, WeightRule
 from training.config import TrainingConfig
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -20,19 +21,27 @@ CONFIG_HEADER = "| key | type | default | meaning |\n| --- | --- | --- | --- |"
 
 def pages() -> dict[str, str]:
     """File name to content."""
-    return {"tables.md": tables(), "pipeline.md": pipeline(), "training.md": training(), "signals.md": signals(), "policies.md": policies()}
+    return {
+        "tables.md": tables(),
+        "pipeline.md": pipeline(),
+        "training.md": training(),
+        "signals.md": signals(),
+        "policies.md": policies(),
+    }
 
 
 def tables() -> str:
     stored = [stage.writes for stage in STAGES]
     declared = [
         value
-        for module in pkgutil.iter_modules(schemas.__path__)
-        for value in vars(importlib.import_module(f"schemas.{module.name}")).values()
+        for module in pkgutil.iter_modules(schemas.tables.__path__)
+        for value in vars(importlib.import_module(f"schemas.tables.{module.name}")).values()
         if isinstance(value, Table)
     ]
     unique = {table.name: table for table in [*stored, *declared]}
-    return "# Tables\n\nEvery table of the lake, in data-flow order.\n\n" + "\n".join(table.markdown() for table in unique.values())
+    return "# Tables\n\nEvery table of the lake, in data-flow order.\n\n" + "\n".join(
+        table.markdown() for table in unique.values()
+    )
 
 
 def pipeline() -> str:
@@ -48,7 +57,9 @@ def policies() -> str:
         "buckets.": BucketRule,
         "weigh.N.": WeightRule,
     }
-    rows = "\n".join(config_markdown(model, prefix) for prefix, model in parts.items()).replace("spark_jobs.policy.", "")
+    rows = "\n".join(config_markdown(model, prefix) for prefix, model in parts.items()).replace(
+        "spark_jobs.stages.decide.policy.", ""
+    )
     return f"# Policies\n\nKeys of a policy file; N stands for a place in a list. `corpus what-if` compares two.\n\n{CONFIG_HEADER}\n{rows}\n"
 
 

@@ -1,6 +1,7 @@
 """One declaration of a table, and every form of it that an engine or a reader needs.
 
-A `Table` states its grain, columns and checks once; Spark, Arrow, Delta DDL, CHECK constraints and the documentation are all derived from it.
+A `Table` states its grain, columns and checks once; Spark, Arrow, Delta DDL, CHECK constraints and the documentation
+are all derived from it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from schemas.errors import ContractError as ContractError
+from schemas.plumbing.errors import ContractError as ContractError
 
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType
@@ -68,7 +69,9 @@ class Table:
         repeated = {name for name in names if names.count(name) > 1}
         unknown = set(self.key + self.partition_by) - set(names)
         if repeated or unknown:
-            raise ContractError(f"{self.name}: repeated columns {sorted(repeated)}, unknown key or partition columns {sorted(unknown)}")
+            raise ContractError(
+                f"{self.name}: repeated columns {sorted(repeated)}, unknown key or partition columns {sorted(unknown)}"
+            )
         for column in self.columns:
             _arrow_type(column.type)
 
@@ -93,11 +96,15 @@ class Table:
 
     def ddl(self) -> str:
         """The column list of a CREATE TABLE statement."""
-        return ",\n".join(f"{column.name} {column.type.upper()}{'' if column.nullable else ' NOT NULL'}" for column in self.columns)
+        return ",\n".join(
+            f"{column.name} {column.type.upper()}{'' if column.nullable else ' NOT NULL'}" for column in self.columns
+        )
 
     def markdown(self) -> str:
         """A section of the reference documentation."""
-        rows = [f"| `{c.name}` | {c.type}{'' if not c.nullable else ', nullable'} | {c.description} |" for c in self.columns]
+        rows = [
+            f"| `{c.name}` | {c.type}{'' if not c.nullable else ', nullable'} | {c.description} |" for c in self.columns
+        ]
         lines = [f"## `{self.name}`", "", f"One row is {self.grain}. Key: {', '.join(f'`{k}`' for k in self.key)}."]
         if self.partition_by:
             lines.append(f"Partitioned by {', '.join(f'`{p}`' for p in self.partition_by)}.")
@@ -109,13 +116,17 @@ class Table:
         return "\n".join(lines)
 
     def require(self, found: dict[str, str], where: str) -> None:
-        """Compare column names and Spark type names with the contract; raise `ContractError` that lists every difference."""
+        """Compare column names and Spark type names with the contract; raise `ContractError` that lists every
+        difference."""
         promised = {column.name: column.type for column in self.columns}
         missing = [name for name in promised if name not in found]
         unexpected = [name for name in found if name not in promised]
         changed = [f"{n} is {found[n]}, not {t}" for n, t in promised.items() if n in found and found[n] != t]
         if missing or unexpected or changed:
-            raise ContractError(f"{where} does not fit the contract of {self.name}: missing {missing}, unexpected {unexpected}, changed {changed}")
+            raise ContractError(
+                f"{where} does not fit the contract of {self.name}: missing {missing}, unexpected {unexpected}, "
+                f"changed {changed}"
+            )
 
 
 def _element_type(type_name: str) -> str | None:
@@ -128,7 +139,9 @@ def _arrow_type(type_name: str) -> pa.DataType:
     if element is not None:
         return pa.list_(_arrow_type(element))
     if type_name not in ARROW_TYPES:
-        raise ContractError(f"unknown column type {type_name!r}; known are {sorted(ARROW_TYPES)} and array<...> of them")
+        raise ContractError(
+            f"unknown column type {type_name!r}; known are {sorted(ARROW_TYPES)} and array<...> of them"
+        )
     return ARROW_TYPES[type_name]
 
 

@@ -8,37 +8,29 @@ from pydantic import Field, create_model, model_validator
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from schemas import configuration
-from schemas.decisions import DECISIONS
-from schemas.errors import ContractError, NothingToDo, UsageError
-from schemas.incidents import SUSPECTS
-from spark_jobs import (
-    assemble_corpus,
+from schemas.plumbing import configuration
+from schemas.plumbing.errors import ContractError, NothingToDo, UsageError
+from schemas.tables.decisions import DECISIONS
+from schemas.tables.incidents import SUSPECTS
+from spark_jobs.kernels.models.fasttext_model import load_model
+from spark_jobs.lake import delta
+from spark_jobs.lake.session import SessionConfig
+from spark_jobs.lake.stage import Lake, Run, Stage, run_stage
+from spark_jobs.stages.decide import select_corpus
+from spark_jobs.stages.decide.decide import sources
+from spark_jobs.stages.decide.policy import require_languages, require_models
+from spark_jobs.stages.deduplicate import (
     cluster_duplicates,
-    decontaminate,
     deduplicate_exact,
     deduplicate_near,
-    deduplicate_substrings,
     deduplicate_urls,
-    delta_io,
-    edit_lines,
-    extract_text,
     index_bands,
     minhash_signatures,
-    read_warc,
-    redact_pii,
-    score_lines,
-    score_signals,
-    screen_safety,
-    select_corpus,
-    tokenize_corpus,
-    train_tokenizer,
 )
-from spark_jobs.decide import sources
-from spark_jobs.policy import require_languages, require_models
-from spark_jobs.run_stage import Lake, Run, Stage, run_stage
-from spark_jobs.session import SessionConfig
-from spark_jobs.text.models.fasttext_model import load_model
+from spark_jobs.stages.deliver import assemble_corpus, tokenize_corpus, train_tokenizer
+from spark_jobs.stages.edit import deduplicate_substrings, edit_lines, redact_pii
+from spark_jobs.stages.measure import decontaminate, score_lines, score_signals
+from spark_jobs.stages.read import extract_text, read_warc, screen_safety
 
 STAGES: tuple[Stage, ...] = (
     extract_text.STAGE,
@@ -79,7 +71,10 @@ def require_fitting_stages(config: PipelineKeys) -> PipelineKeys:
     """Raises `UsageError` where one stage's settings ask for what another's do not give."""
     index_bands.require_hashes(config.index_bands, config.minhash_signatures.hashes)
     if config.select_corpus.policy.duplicates.url and not config.deduplicate_urls.enabled:
-        raise UsageError("select_corpus.policy: duplicates.url looks for captures of equal pages, so deduplicate_urls.enabled must be true")
+        raise UsageError(
+            "select_corpus.policy: duplicates.url looks for captures of equal pages, so deduplicate_urls.enabled must "
+            "be true"
+        )
     return config
 
 
@@ -89,7 +84,10 @@ PipelineConfig = create_model(
     __base__=PipelineKeys,
     __validators__={"stages_fit_together": model_validator(mode="after")(require_fitting_stages)},
     __doc__="A pipeline file: a name for the crawl, and a group of keys for each stage.",
-    **{stage.name: (stage.config, Field(default_factory=stage.config, description=stage.config.__doc__)) for stage in STAGES},
+    **{
+        stage.name: (stage.config, Field(default_factory=stage.config, description=stage.config.__doc__))
+        for stage in STAGES
+    },
 )
 
 
@@ -119,12 +117,19 @@ class Summary:
         ]
 
 
-def run_pipeline(spark: SparkSession, config: PipelineKeys, *, lake: str, warc: str, until: str | None = None) -> Summary | None:
-    """Bring every stage up to date, in order; None when `until` stops before there is a summary. Raises `NothingToDo` when no document is kept."""
+def run_pipeline(
+    spark: SparkSession, config: PipelineKeys, *, lake: str, warc: str, until: str | None = None
+) -> Summary | None:
+    """Bring every stage up to date, in order; None when `until` stops before there is a summary. Raises
+    `NothingToDo` when no document is kept."""
     require_policy_can_decide(config)
     inputs = open_lake(spark, config, lake=lake, warc=warc)
     enabled = enabled_stages(config)
-    runs = {stage.name: run_stage(stage, inputs, getattr(config, stage.name)) for stage in stages_until(until) if stage in enabled}
+    runs = {
+        stage.name: run_stage(stage, inputs, getattr(config, stage.name))
+        for stage in stages_until(until)
+        if stage in enabled
+    }
     if until is not None and until != STAGES[-1].name:
         return None
     summary = summarize(inputs, runs)
@@ -134,15 +139,21 @@ def run_pipeline(spark: SparkSession, config: PipelineKeys, *, lake: str, warc: 
 
 
 def require_policy_can_decide(config: PipelineKeys) -> None:
-    """Raises `UsageError` where a rule of the policy waits for what no configured model gives, or no enabled stage writes."""
+    """Raises `UsageError` where a rule of the policy waits for what no configured model gives, or no enabled stage
+    writes."""
     policy = config.select_corpus.policy
     written = {stage.writes.name for stage in enabled_stages(config)} | {table.name for table in FROM_TRAINING}
     for source in sources(policy):
         if source.table.name not in written:
-            raise UsageError(f"policy {policy.name} looks at the table {source.table.name}, but no stage that is switched on writes it")
+            raise UsageError(
+                f"policy {policy.name} looks at the table {source.table.name}, but no stage that is switched on "
+                f"writes it"
+            )
     unknown = set(policy.decontamination.sets if policy.decontamination else ()) - set(config.decontaminate.sets)
     if unknown:
-        raise UsageError(f"policy {policy.name} names evaluation sets that decontaminate does not have: {', '.join(sorted(unknown))}")
+        raise UsageError(
+            f"policy {policy.name} names evaluation sets that decontaminate does not have: {', '.join(sorted(unknown))}"
+        )
     require_models(policy, score_signals.configured_models(config.score_signals))
     require_languages(policy, load_model(config.extract_text.language.model_path()).labels)
 
@@ -152,11 +163,14 @@ def enabled_stages(config: PipelineKeys) -> tuple[Stage, ...]:
 
 
 def open_lake(spark: SparkSession, config: PipelineKeys, *, lake: str, warc: str) -> Lake:
-    """The lake with the listing of WARC files; a table that no enabled stage writes is read as an empty one, whatever an earlier run left there.
+    """The lake with the listing of WARC files; a table that no enabled stage writes is read as an empty one,
+    whatever an earlier run left there.
 
     What training runs have written there is read.
     """
-    written = {stage.writes.name for stage in enabled_stages(config)} | {table.name for table in FROM_TRAINING if delta_io.table_exists(spark, lake, table)}
+    written = {stage.writes.name for stage in enabled_stages(config)} | {
+        table.name for table in FROM_TRAINING if delta.table_exists(spark, lake, table)
+    }
     unwritten = {table.name: table for stage in STAGES for table in stage.reads if table.name not in written}
     empty = {name: spark.createDataFrame([], table.spark()) for name, table in unwritten.items()}
     return Lake(spark, lake, config.crawl, empty | {"warc_files": read_warc.warc_files(spark, warc, config.crawl)})
@@ -190,7 +204,12 @@ def summarize(lake: Lake, runs: dict[str, Run]) -> Summary:
 
 def rejects_by_rule(decisions: DataFrame) -> tuple[tuple[str, int], ...]:
     """How many documents each rule rejects, the most frequent first."""
-    rules = decisions.select(F.explode("rejected_by").alias("rule")).groupBy("rule").count().orderBy(F.col("count").desc(), "rule")
+    rules = (
+        decisions.select(F.explode("rejected_by").alias("rule"))
+        .groupBy("rule")
+        .count()
+        .orderBy(F.col("count").desc(), "rule")
+    )
     return tuple((row["rule"], row["count"]) for row in rules.collect())
 
 
@@ -199,7 +218,8 @@ def nothing_kept(summary: Summary) -> str:
         return "the WARC files hold no record that could have text: no response, revisit or resource"
     often = ", ".join(f"{rule} ({count:,})" for rule, count in summary.rejects_by_rule[:3])
     return (
-        f"no document is kept: of {summary.records:,} records {summary.rejected:,} were rejected and {summary.failed:,} failed"
+        f"no document is kept: of {summary.records:,} records {summary.rejected:,} were rejected and "
+        f"{summary.failed:,} failed"
         f"{'; most often by ' + often if often else ''}; the lake at {summary.lake} says why for each"
     )
 
@@ -213,8 +233,9 @@ def plan_lines(spark: SparkSession, config: PipelineKeys, *, lake: str, warc: st
         if not stage.enabled(getattr(config, stage.name)):
             lines.append(f"{stage.name:<20} is off")
             continue
-        there = delta_io.table_exists(spark, lake, stage.writes)
+        there = delta.table_exists(spark, lake, stage.writes)
         lines.append(
-            f"{stage.name:<20} {'replaces' if there else 'creates'} {stage.writes.name}{f' of crawl {config.crawl}' if stage.scope == 'crawl' else ''}"
+            f"{stage.name:<20} {'replaces' if there else 'creates'} "
+            f"{stage.writes.name}{f' of crawl {config.crawl}' if stage.scope == 'crawl' else ''}"
         )
     return lines

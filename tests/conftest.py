@@ -21,7 +21,9 @@ settings.load_profile("headwater")
 @pytest.fixture(scope="session")
 def spark() -> SparkSession:
     """A local session with Delta, two cores and four shuffle partitions."""
-    session_module = pytest.importorskip("spark_jobs.session", reason="pyspark is not installed: pip install headwater[spark]")
+    session_module = pytest.importorskip(
+        "spark_jobs.lake.session", reason="pyspark is not installed: pip install headwater[spark]"
+    )
     config = session_module.SessionConfig(master="local[2]", driver_memory="3g", shuffle_partitions=4)
     session = session_module.start_session(config, app_name="tests")
     yield session

@@ -13,9 +13,9 @@ from typing import Annotated
 import typer
 import yaml
 
-from schemas.command_line import run_command
-from schemas.errors import HeadwaterError, UsageError
-from schemas.exit_codes import DONE, FAILED
+from schemas.plumbing.command_line import run_command
+from schemas.plumbing.errors import HeadwaterError, UsageError
+from schemas.plumbing.exit_codes import DONE, FAILED
 from training.audit.past_run import open_past_run
 from training.checkpoints.commit import newest_commit, read_commit
 from training.config import SampleConfig, load_recipe
@@ -26,23 +26,39 @@ from training.prepare import Job, prepare
 from training.scaling.command import scaling
 from training.watching.movement import FolderWatch
 
-app = typer.Typer(help="Train a language model on the tokens of a lake.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="Train a language model on the tokens of a lake.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 app.add_typer(scaling, name="scaling")
 
-Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change a key of the recipe; may be repeated.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change a key of the recipe; may be repeated."),
+]
 Recipe = Annotated[str, typer.Argument(help="A YAML file, or the name of a bundled recipe such as tiny_cpu.")]
 Lake = Annotated[str, typer.Option(help="Folder of the lake's tables.")]
 PastRunFolder = Annotated[Path, typer.Argument(help="Folder of the run.")]
-Checkpoint = Annotated[Path, typer.Argument(help="A checkpoint folder, or the folder of a run for its newest checkpoint.")]
+Checkpoint = Annotated[
+    Path, typer.Argument(help="A checkpoint folder, or the folder of a run for its newest checkpoint.")
+]
 
 
 @app.command()
 def run(
     recipe: Recipe,
     lake: Lake,
-    out: Annotated[Path, typer.Option(help="Folder for checkpoints, metrics and the summary; a run that is there is resumed.")],
-    ranks: Annotated[int | None, typer.Option(min=1, help="Ranks to start on this machine; leave it out under torchrun or srun.")] = None,
-    restarts: Annotated[int, typer.Option(min=0, help="Times that ranks started here go on from the last checkpoint after a failure.")] = 0,
+    out: Annotated[
+        Path, typer.Option(help="Folder for checkpoints, metrics and the summary; a run that is there is resumed.")
+    ],
+    ranks: Annotated[
+        int | None, typer.Option(min=1, help="Ranks to start on this machine; leave it out under torchrun or srun.")
+    ] = None,
+    restarts: Annotated[
+        int, typer.Option(min=0, help="Times that ranks started here go on from the last checkpoint after a failure.")
+    ] = 0,
     settings: Settings = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all, print the resolved run, and stop.")] = False,
 ) -> None:
@@ -60,7 +76,9 @@ def run(
         options = [part for setting in [*(settings or ()), *pinned] for part in ("--set", setting)]
         # The ranks themselves look too, and know more.
         watch = FolderWatch(out, ranks or 1, 2 * job.config.watchdog.hang_seconds)
-        code = start_ranks([recipe, "--lake", lake, "--out", str(out), *options], ranks or 1, restarts=restarts, watch=watch)
+        code = start_ranks(
+            [recipe, "--lake", lake, "--out", str(out), *options], ranks or 1, restarts=restarts, watch=watch
+        )
         if code != DONE:
             raise typer.Exit(code)
     _print_summary(job)
@@ -85,11 +103,19 @@ def plan(
 def trace(
     run: PastRunFolder,
     lake: Lake,
-    step: Annotated[int, typer.Option(min=1, help="Step as metrics.jsonl counts them, from 1; also one that is still to come.")],
-    rank: Annotated[int | None, typer.Option(min=0, help="Data-parallel rank whose slice is shown; leave it out for the whole global batch.")] = None,
-    ranks: Annotated[int | None, typer.Option(min=1, help="Data-parallel ranks; leave it out for those of the newest checkpoint.")] = None,
+    step: Annotated[
+        int, typer.Option(min=1, help="Step as metrics.jsonl counts them, from 1; also one that is still to come.")
+    ],
+    rank: Annotated[
+        int | None,
+        typer.Option(min=0, help="Data-parallel rank whose slice is shown; leave it out for the whole global batch."),
+    ] = None,
+    ranks: Annotated[
+        int | None, typer.Option(min=1, help="Data-parallel ranks; leave it out for those of the newest checkpoint.")
+    ] = None,
 ) -> None:
-    """List the documents that a step trained on, a line of JSON for each stretch, and check the recorded hash of the batch."""
+    """List the documents that a step trained on, a line of JSON for each stretch, and check the recorded hash of the
+    batch."""
     from training.audit.trace import print_trace
 
     print_trace(open_past_run(run, lake), lake, step, rank, ranks)
@@ -111,9 +137,18 @@ def exposure(
 def replay(
     run: PastRunFolder,
     lake: Lake,
-    incident: Annotated[int | None, typer.Option(min=1, help="Incident of the run whose batch is replayed, from 1 as in incidents.jsonl.")] = None,
-    step: Annotated[int | None, typer.Option(min=1, help="Step whose batch is replayed, as metrics.jsonl counts them, instead of an incident.")] = None,
-    checkpoint: Annotated[list[Path] | None, typer.Option(help="A checkpoint to ask; may be repeated. If left out, the last before and another.")] = None,
+    incident: Annotated[
+        int | None,
+        typer.Option(min=1, help="Incident of the run whose batch is replayed, from 1 as in incidents.jsonl."),
+    ] = None,
+    step: Annotated[
+        int | None,
+        typer.Option(min=1, help="Step whose batch is replayed, as metrics.jsonl counts them, instead of an incident."),
+    ] = None,
+    checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option(help="A checkpoint to ask; may be repeated. If left out, the last before and another."),
+    ] = None,
     neighbours: Annotated[int, typer.Option(min=4, help="Batches that it is compared with.")] = 16,
 ) -> None:
     """Compute a batch's losses anew from several checkpoints: tells a fault of the data from one of the weights."""
@@ -137,7 +172,9 @@ def quarantine(
     run: PastRunFolder,
     lake: Lake,
     incident: Annotated[int, typer.Option(min=1, help="Incident of the run, from 1 as in incidents.jsonl.")],
-    force: Annotated[bool, typer.Option("--force", help="Also where the replay does not say that the data are at fault.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also where the replay does not say that the data are at fault.")
+    ] = False,
 ) -> None:
     """Put the documents behind an incident into the lake's `suspects`, once a replay has found the data at fault."""
     from training.spikes.quarantine import quarantine as write_suspects
@@ -158,10 +195,14 @@ def export_hf(checkpoint: Checkpoint, out: Annotated[Path, typer.Option(help="Fo
 
 @app.command("import-hf")
 def import_hf(
-    source: Annotated[Path, typer.Argument(help="A Hugging Face folder in the layout of Llama, Qwen3, Mixtral or Qwen3-MoE.")],
+    source: Annotated[
+        Path, typer.Argument(help="A Hugging Face folder in the layout of Llama, Qwen3, Mixtral or Qwen3-MoE.")
+    ],
     lake: Lake,
     out: Annotated[Path, typer.Option(help="Folder of the new run.")],
-    recipe: Annotated[str, typer.Option(help="A YAML file, or the name of a bundled recipe: all but the model is taken from it.")] = "tiny_cpu",
+    recipe: Annotated[
+        str, typer.Option(help="A YAML file, or the name of a bundled recipe: all but the model is taken from it.")
+    ] = "tiny_cpu",
     settings: Settings = None,
 ) -> None:
     """Begin a run from the weights of another model; the lake must hold tokens of its tokenizer."""
@@ -172,21 +213,30 @@ def import_hf(
     device = prepare_device(0)
     from training.exchange.import_hf import import_hf as write_checkpoint
 
-    print(f"go on with      pretrain run {write_checkpoint(source, config, lake, out, device)} --lake {lake} --out {out}")
+    print(
+        f"go on with      pretrain run {write_checkpoint(source, config, lake, out, device)} --lake {lake} --out {out}"
+    )
 
 
 @app.command("export-megatron")
 def export_megatron(
     lake: Lake,
     out: Annotated[Path, typer.Option(help="Folder to write.")],
-    source: Annotated[list[str] | None, typer.Option(help="A source to write; may be repeated. All, if left out.")] = None,
-    version: Annotated[int | None, typer.Option(min=0, help="Delta version of `tokens`; the newest, if left out.")] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="A source to write; may be repeated. All, if left out.")
+    ] = None,
+    version: Annotated[
+        int | None, typer.Option(min=0, help="Delta version of `tokens`; the newest, if left out.")
+    ] = None,
 ) -> None:
     """Write tokens as Megatron's .bin and .idx files, a pair for each source."""
     from training.exchange.export_megatron import export_megatron as export
 
     for written in export(lake, out, version, tuple(source or ())):
-        print(f"exported source {written.source}: {written.documents:,} documents, {written.tokens:,} tokens in {out / written.prefix}.bin and .idx")
+        print(
+            f"exported source {written.source}: {written.documents:,} documents, {written.tokens:,} tokens in "
+            f"{out / written.prefix}.bin and .idx"
+        )
 
 
 @app.command()
@@ -206,7 +256,9 @@ def sample(
     device = prepare_device(0)
     from training.evaluation.sample import write_samples
 
-    for line in write_samples(folder, SampleConfig(lines=lines, prompt=prompt, tokens=tokens, temperature=temperature, seed=seed), device):
+    for line in write_samples(
+        folder, SampleConfig(lines=lines, prompt=prompt, tokens=tokens, temperature=temperature, seed=seed), device
+    ):
         print(json.dumps(line, ensure_ascii=False))
 
 
@@ -214,16 +266,28 @@ def sample(
 def evaluate(
     checkpoint: Checkpoint,
     lake: Lake,
-    tokens: Annotated[int | None, typer.Option(min=1, help="Held-out tokens of each source; leave it out for those of the recipe.")] = None,
+    tokens: Annotated[
+        int | None, typer.Option(min=1, help="Held-out tokens of each source; leave it out for those of the recipe.")
+    ] = None,
     tasks: Annotated[str, typer.Option(help="Tasks of lm-evaluation-harness, by name and with commas between.")] = "",
     tasks_folder: Annotated[Path | None, typer.Option(help="Folder with YAML files of further tasks.")] = None,
     task_items: Annotated[int | None, typer.Option(min=1, help="Items of each task; leave it out for all.")] = None,
-    memorisation: Annotated[int, typer.Option(min=0, help="Documents of each source that the model is asked to give back word for word.")] = 0,
+    memorisation: Annotated[
+        int, typer.Option(min=0, help="Documents of each source that the model is asked to give back word for word.")
+    ] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Sequences at once, in tasks and documents.")] = 8,
 ) -> None:
-    """Test a checkpoint on held-out tokens, on tasks, and on what it has memorised; report into its run's folder and the ledger."""
+    """Test a checkpoint on held-out tokens, on tasks, and on what it has memorised; report into its run's folder and
+    the ledger."""
     folder = _checkpoint(checkpoint)
-    asked = Asked(tokens, tuple(name.strip() for name in tasks.split(",") if name.strip()), tasks_folder, task_items, batch_size, memorisation)
+    asked = Asked(
+        tokens,
+        tuple(name.strip() for name in tasks.split(",") if name.strip()),
+        tasks_folder,
+        task_items,
+        batch_size,
+        memorisation,
+    )
     past = open_checkpoint(folder, lake, asked)
     _quiet()
     from training.megatron.device import prepare_device
@@ -247,7 +311,8 @@ def doctor() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point; ends the process with one of the codes in `schemas.exit_codes`, after one line on standard error where something was wrong."""
+    """Entry point; ends the process with one of the codes in `schemas.plumbing.exit_codes`, after one line on
+    standard error where something was wrong."""
     sys.exit(run_command(app, "pretrain", arguments))
 
 
@@ -287,7 +352,11 @@ def _checkpoint(path: Path) -> Path:
 
 def _is_finished(job: Job) -> bool:
     summary = job.out / "summary.json"
-    return job.first_step == job.config.steps and summary.is_file() and json.loads(summary.read_text())["steps"] == job.config.steps
+    return (
+        job.first_step == job.config.steps
+        and summary.is_file()
+        and json.loads(summary.read_text())["steps"] == job.config.steps
+    )
 
 
 def _print_summary(job: Job) -> None:

@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.configuration import Config, load_config
-from schemas.errors import UsageError
+from schemas.plumbing.configuration import Config, load_config
+from schemas.plumbing.errors import UsageError
 from training.settings.checkpoints import CheckpointConfig, WatchdogConfig
 from training.settings.data import BatchConfig, DataConfig, StageConfig
 from training.settings.evaluation import EvaluationConfig, SampleConfig
@@ -55,7 +55,8 @@ class TrainingConfig(Config):
     sample: SampleConfig = SampleConfig()
     """The lines that the finished model writes."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Type of the weights in forward and backward passes; `auto` is bf16 on a GPU and fp32 on a CPU. Gradients are summed in fp32 either way."""
+    """Type of the weights in forward and backward passes; `auto` is bf16 on a GPU and fp32 on a CPU. Gradients are
+    summed in fp32 either way."""
     seed: int = Field(default=0, ge=0)
     """Draws the initial weights."""
 
@@ -67,12 +68,22 @@ class TrainingConfig(Config):
     def data_parallel(self, world_size: int) -> int:
         """Replicas that fit in `world_size` ranks; `UsageError` where ranks or sequences are left over."""
         parallel = self.parallel
-        sizes = {"tensor": parallel.tensor, "pipeline": parallel.pipeline, **({"context": parallel.context} if parallel.context > 1 else {})}
+        sizes = {
+            "tensor": parallel.tensor,
+            "pipeline": parallel.pipeline,
+            **({"context": parallel.context} if parallel.context > 1 else {}),
+        }
         replica = math.prod(sizes.values())
         if world_size % replica:
-            raise UsageError(f"world size {world_size} does not fit {' x '.join(f'parallel.{name} {size}' for name, size in sizes.items())}")
+            raise UsageError(
+                f"world size {world_size} does not fit "
+                f"{' x '.join(f'parallel.{name} {size}' for name, size in sizes.items())}"
+            )
         if (world_size // parallel.pipeline) % parallel.expert:
-            raise UsageError(f"parallel.expert: {parallel.expert} does not divide the {world_size // parallel.pipeline} ranks of a pipeline stage")
+            raise UsageError(
+                f"parallel.expert: {parallel.expert} does not divide the {world_size // parallel.pipeline} ranks of a "
+                f"pipeline stage"
+            )
         replicas = world_size // replica
         if self.batch_sequences % (replicas * self.batch.micro_sequences):
             raise UsageError(
@@ -85,7 +96,12 @@ class TrainingConfig(Config):
 def require_fit(config: TrainingConfig) -> None:
     """Refuse sizes that do not go together; the message names the key to change."""
     model, parallel = config.model, config.parallel
-    sizes = {"heads": model.heads, "query_groups": model.query_groups, "ffn": model.ffn, "vocabulary_multiple": model.vocabulary_multiple}
+    sizes = {
+        "heads": model.heads,
+        "query_groups": model.query_groups,
+        "ffn": model.ffn,
+        "vocabulary_multiple": model.vocabulary_multiple,
+    }
     for name, size in sizes.items():
         if size % parallel.tensor:
             raise UsageError(f"parallel.tensor: {parallel.tensor} does not divide model.{name} {size}")
@@ -93,7 +109,10 @@ def require_fit(config: TrainingConfig) -> None:
     if model.head_width is None and model.hidden % model.heads:
         raise UsageError(f"model.heads: {model.heads} does not divide model.hidden {model.hidden}")
     if model.head % 2:
-        raise UsageError(f"model.heads: {model.heads} leave heads of {model.head} dimensions, and rotary positions turn pairs of them")
+        raise UsageError(
+            f"model.heads: {model.heads} leave heads of {model.head} dimensions, and rotary positions turn pairs of "
+            f"them"
+        )
     if model.heads % model.query_groups:
         raise UsageError(f"model.query_groups: {model.query_groups} does not divide model.heads {model.heads}")
     if config.evaluation.every and not config.data.held_out_tokens:
@@ -103,7 +122,9 @@ def require_fit(config: TrainingConfig) -> None:
         if stage.sequence_length is not None:
             _require_sequence_fit(parallel, f"stages.{number}.sequence_length", stage.sequence_length)
     if config.batch.tokens % config.data.sequence_length:
-        raise UsageError(f"batch.tokens: {config.batch.tokens} is no multiple of data.sequence_length {config.data.sequence_length}")
+        raise UsageError(
+            f"batch.tokens: {config.batch.tokens} is no multiple of data.sequence_length {config.data.sequence_length}"
+        )
 
 
 def _require_parallel_fit(model: ModelConfig, parallel: ParallelConfig) -> None:
@@ -128,7 +149,9 @@ def _require_sequence_fit(parallel: ParallelConfig, key: str, length: int) -> No
     if length % pieces:
         raise UsageError(f"parallel.context: twice {parallel.context} does not divide {key} {length}")
     if parallel.sequence_parallel and length // parallel.context % parallel.tensor:
-        raise UsageError(f"parallel.sequence_parallel: parallel.tensor {parallel.tensor} does not divide {key} {length}")
+        raise UsageError(
+            f"parallel.sequence_parallel: parallel.tensor {parallel.tensor} does not divide {key} {length}"
+        )
 
 
 def load_recipe(recipe: str, settings: tuple[str, ...] = ()) -> TrainingConfig:

@@ -31,7 +31,8 @@ def diagnose() -> list[str]:
         lines.append(f"device          cpu, {len(os.sched_getaffinity(0))} cores (no GPU found: fp32 over gloo)")
     if SHARED_MEMORY.is_dir():
         lines.append(
-            f"shared memory   {shutil.disk_usage(SHARED_MEMORY).free / (1 << 30):.1f} GiB free in {SHARED_MEMORY}, for exchange between the GPUs of a machine"
+            f"shared memory   {shutil.disk_usage(SHARED_MEMORY).free / (1 << 30):.1f} GiB free in {SHARED_MEMORY}, for "
+            f"exchange between the GPUs of a machine"
         )
     lines.append(f"slurm           {_slurm()}")
     with tempfile.TemporaryDirectory() as folder:

@@ -17,7 +17,14 @@ def append_rows(lake: str, contract: Table, rows: list[dict[str, Any]]) -> None:
     """Append to a table; makes it, with its checks, where a lake has none yet."""
     uri = contract.uri(lake)
     if not DeltaTable.is_deltatable(uri):
-        table = DeltaTable.create(uri, schema=contract.arrow(), mode="ignore", description=f"One row is {contract.grain}.")
+        table = DeltaTable.create(
+            uri, schema=contract.arrow(), mode="ignore", description=f"One row is {contract.grain}."
+        )
         for check in contract.checks:
             table.alter.add_constraint({check.name: check.constraint()})
-    write_deltalake(uri, pa.Table.from_pylist(rows, schema=contract.arrow()), mode="append", commit_properties=CommitProperties(max_commit_retries=RETRIES))
+    write_deltalake(
+        uri,
+        pa.Table.from_pylist(rows, schema=contract.arrow()),
+        mode="append",
+        commit_properties=CommitProperties(max_commit_retries=RETRIES),
+    )

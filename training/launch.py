@@ -1,4 +1,5 @@
-"""Ranks of a job: found in the variables of torchrun or srun, or started here on this machine. Imports no torch, so it is quick to refuse."""
+"""Ranks of a job: found in the variables of torchrun or srun, or started here on this machine. Imports no torch, so
+it is quick to refuse."""
 
 from __future__ import annotations
 
@@ -15,9 +16,9 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from schemas.errors import UsageError
-from schemas.exit_codes import DONE, FAILED, RUN_AGAIN
-from schemas.whole_file import write_whole
+from schemas.plumbing.errors import UsageError
+from schemas.plumbing.exit_codes import DONE, FAILED, RUN_AGAIN
+from schemas.plumbing.whole_file import write_whole
 from training.watching.movement import FolderWatch
 
 RENDEZVOUS = "HEADWATER_RENDEZVOUS"
@@ -60,26 +61,38 @@ def placement() -> Placement | None:
     """
     env = os.environ
     if env.get("TORCHELASTIC_USE_AGENT_STORE") == "True" and env.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0":
-        # Torch 2.15: ranks that are started again find the addresses of those before them in torchrun's store, and nobody there.
+        # Torch 2.15: ranks that are started again find the addresses of those before them in torchrun's store, and
+        # nobody there.
         raise UsageError("torchrun --max-restarts needs TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in its environment")
     if "RANK" in env and "WORLD_SIZE" in env:
         folder = Path(env[RENDEZVOUS]) if RENDEZVOUS in env else None
-        return Placement(int(env["RANK"]), int(env["WORLD_SIZE"]), int(env.get("LOCAL_RANK", "0")), int(env.get("LOCAL_WORLD_SIZE", "1")), folder)
+        return Placement(
+            int(env["RANK"]),
+            int(env["WORLD_SIZE"]),
+            int(env.get("LOCAL_RANK", "0")),
+            int(env.get("LOCAL_WORLD_SIZE", "1")),
+            folder,
+        )
     if "SLURM_PROCID" in env and "SLURM_STEP_ID" in env:
         env.setdefault("MASTER_ADDR", _first_slurm_host())
         # Any port will do that two jobs on one machine do not share.
         env.setdefault("MASTER_PORT", str(20_000 + int(env.get("SLURM_JOB_ID", "0")) % 20_000))
-        local_size = int(env.get("SLURM_NTASKS_PER_NODE", "0").split("(")[0]) or max(1, int(env["SLURM_NTASKS"]) // int(env.get("SLURM_NNODES", "1")))
-        return Placement(int(env["SLURM_PROCID"]), int(env["SLURM_NTASKS"]), int(env.get("SLURM_LOCALID", "0")), local_size, None)
+        local_size = int(env.get("SLURM_NTASKS_PER_NODE", "0").split("(")[0]) or max(
+            1, int(env["SLURM_NTASKS"]) // int(env.get("SLURM_NNODES", "1"))
+        )
+        return Placement(
+            int(env["SLURM_PROCID"]), int(env["SLURM_NTASKS"]), int(env.get("SLURM_LOCALID", "0")), local_size, None
+        )
     return None
 
 
 def start_ranks(arguments: list[str], ranks: int, *, restarts: int = 0, watch: FolderWatch | None = None) -> int:
     """Run `python -m training.run ARGUMENTS` as `ranks` local ranks, and wait; returns the exit code of the job.
 
-    SIGUSR1, SIGTERM and SIGINT go on to the ranks, which save and stop. The first rank to fail ends the others, and its message is printed.
-    Where that was no fault of the request or of the data (a rank was killed, or hung, or a disk failed), all ranks are started again from the last
-    commit, up to `restarts` times. `watch` tells of ranks that hang and cannot tell themselves.
+    SIGUSR1, SIGTERM and SIGINT go on to the ranks, which save and stop. The first rank to fail ends the others, and
+    its message is printed. Where that was no fault of the request or of the data (a rank was killed, or hung, or a
+    disk failed), all ranks are started again from the last commit, up to `restarts` times. `watch` tells of ranks
+    that hang and cannot tell themselves.
     """
     stopped: list[int] = []
     children: list[subprocess.Popen[bytes]] = []
@@ -98,14 +111,20 @@ def start_ranks(arguments: list[str], ranks: int, *, restarts: int = 0, watch: F
             code = _run_ranks(arguments, ranks, children, watch)
             if code != FAILED or stopped or not left:
                 break
-            print(f"pretrain: starting again from the last checkpoint; restarts left: {left - 1}", file=sys.stderr, flush=True)
+            print(
+                f"pretrain: starting again from the last checkpoint; restarts left: {left - 1}",
+                file=sys.stderr,
+                flush=True,
+            )
         return code
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
 
 
-def _run_ranks(arguments: list[str], ranks: int, children: list[subprocess.Popen[bytes]], watch: FolderWatch | None) -> int:
+def _run_ranks(
+    arguments: list[str], ranks: int, children: list[subprocess.Popen[bytes]], watch: FolderWatch | None
+) -> int:
     """Ranks from their start to their end; `children` holds them meanwhile."""
     cores = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="headwater-ranks-") as folder:
@@ -119,7 +138,11 @@ def _run_ranks(arguments: list[str], ranks: int, children: list[subprocess.Popen
             for rank in range(ranks):
                 environment = {**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank)}
                 # A session of its own, so that what a rank starts can be ended with it.
-                children.append(subprocess.Popen([sys.executable, "-m", "training.run", *arguments], env=environment, start_new_session=True))
+                children.append(
+                    subprocess.Popen(
+                        [sys.executable, "-m", "training.run", *arguments], env=environment, start_new_session=True
+                    )
+                )
             return _wait(children, Path(folder), watch)
         finally:
             _end(children)
@@ -155,7 +178,9 @@ def _wait(children: list[subprocess.Popen[bytes]], folder: Path, watch: FolderWa
         if any(code not in (None, DONE, RUN_AGAIN) for code in codes):
             # Ranks that fail because another one has gone do so within moments; then the first cause can be told.
             time.sleep(0.5)
-            message, code = _first_failure(folder, {rank: code for rank, child in enumerate(children) if (code := child.poll()) is not None})
+            message, code = _first_failure(
+                folder, {rank: code for rank, child in enumerate(children) if (code := child.poll()) is not None}
+            )
             print(f"pretrain: {message}", file=sys.stderr, flush=True)
             return code
         if None not in codes:
@@ -167,8 +192,11 @@ def _wait(children: list[subprocess.Popen[bytes]], folder: Path, watch: FolderWa
 
 
 def _first_failure(folder: Path, codes: dict[int, int]) -> tuple[str, int]:
-    """The message and exit code of the rank that failed first. One that was killed left no report, and the others' only tell of its absence."""
-    reports = {report["rank"]: report for report in (json.loads(path.read_text()) for path in folder.glob("failure-*.json"))}
+    """The message and exit code of the rank that failed first. One that was killed left no report, and the others'
+    only tell of its absence."""
+    reports = {
+        report["rank"]: report for report in (json.loads(path.read_text()) for path in folder.glob("failure-*.json"))
+    }
     for rank, code in codes.items():
         if rank not in reports and code < 0:
             return f"rank {rank} was killed by {signal.Signals(-code).name}", FAILED
@@ -194,7 +222,12 @@ def _first_slurm_host() -> str:
     if os.environ.get("SLURM_NNODES", "1") == "1":
         return "127.0.0.1"
     try:
-        hosts = subprocess.run(["scontrol", "show", "hostnames", os.environ["SLURM_JOB_NODELIST"]], capture_output=True, text=True, check=True)
+        hosts = subprocess.run(
+            ["scontrol", "show", "hostnames", os.environ["SLURM_JOB_NODELIST"]],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
     except (KeyError, OSError, subprocess.CalledProcessError):
         raise UsageError("MASTER_ADDR is not set, and scontrol cannot tell the first host of this Slurm job") from None
     return hosts.stdout.split()[0]

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from schemas.code_version import code_version
-from schemas.configuration import config_json
-from schemas.runs import RUNS
+from schemas.plumbing.code_version import code_version
+from schemas.plumbing.configuration import config_json
+from schemas.tables.runs import RUNS
 from training.config import TrainingConfig
 from training.lake_tables import append_rows
 from training.reading.delta_tokens import TokenTable
@@ -31,8 +31,11 @@ def record_run(
     started_at: datetime,
     seconds: float,
 ) -> None:
-    """Append the row to `runs`; makes the table, with its checks, where a lake has none yet. `inputs` are what it read besides tokens."""
-    read = json.dumps({"tokens": str(table.version), "tokenizer": table.tokenizer.fingerprint, **(inputs or {})}, sort_keys=True)
+    """Append the row to `runs`; makes the table, with its checks, where a lake has none yet. `inputs` are what it
+    read besides tokens."""
+    read = json.dumps(
+        {"tokens": str(table.version), "tokenizer": table.tokenizer.fingerprint, **(inputs or {})}, sort_keys=True
+    )
     determined_by = json.dumps([stage, config_json(config), code_version("training"), read])
     row = {
         "run_id": run_id,

@@ -15,7 +15,7 @@ import structlog
 import torch
 import torch.distributed as dist
 
-from schemas.exit_codes import DONE, RUN_AGAIN
+from schemas.plumbing.exit_codes import DONE, RUN_AGAIN
 from training.checkpoints.commit import step_of
 from training.checkpoints.resume import resume
 from training.checkpoints.saver import Saver
@@ -46,7 +46,14 @@ def run_rank(job: Job, place: Placement, device: torch.device, stop: StopRequest
     """Train to the end, or until a rank is asked to stop; returns the exit code."""
     started_at, started = datetime.now(UTC), time.monotonic()
     config = job.config
-    mesh = parallel.join(config.parallel, device, rank=place.rank, world_size=place.world_size, rendezvous=place.rendezvous, seed=config.seed)
+    mesh = parallel.join(
+        config.parallel,
+        device,
+        rank=place.rank,
+        world_size=place.world_size,
+        rendezvous=place.rendezvous,
+        seed=config.seed,
+    )
     _require_agreement(job)
     with closing(Heartbeat(job.out, _attempt(), place, config.watchdog.hang_seconds)) as heartbeat:
         finished = _train(job, mesh, device, stop, heartbeat)
@@ -102,7 +109,8 @@ def _train(job: Job, mesh: parallel.Mesh, device: torch.device, stop: StopReques
 
 
 def _steps(run: Run, first: int) -> bool | Path:
-    """Steps `first`, from 0, to the last one. False where it stopped early, with its state saved; a checkpoint where it is to be gone back to."""
+    """Steps `first`, from 0, to the last one. False where it stopped early, with its state saved; a checkpoint where
+    it is to be gone back to."""
     job, config, trainer, guard = run.job, run.job.config, run.trainer, run.guard
     if run.evaluator.is_missing(first, job.out):
         _evaluate(run, first, batch_of_step(first - 1, guard.skips))
@@ -154,7 +162,9 @@ def _evaluate(run: Run, step: int, last_batch: int) -> None:
     run.watch.resume_clock()
 
 
-def _step(run: Run, step: int, batch: Batch, votes: Mapping[str, float]) -> tuple[StepResult, Verdict, StepStatistics | None]:
+def _step(
+    run: Run, step: int, batch: Batch, votes: Mapping[str, float]
+) -> tuple[StepResult, Verdict, StepStatistics | None]:
     """Gradients, the verdict on them, and the update unless it is left out; statistics by layer where they are due."""
     config, trainer = run.job.config, run.trainer
     every = config.watch.statistics_every
@@ -184,4 +194,7 @@ def _require_agreement(job: Job) -> None:
     skips = recorded_skips(job.out, job.resume[1].state if job.resume else {})
     dist.all_gather_object(facts, (job.plan.hash(), job.first_step, skips))
     if len(set(facts)) > 1:
-        raise RuntimeError(f"ranks disagree on the plan, the checkpoint to go on from, or what is left out: {sorted(set(facts))}; pin data.tokens_version")
+        raise RuntimeError(
+            f"ranks disagree on the plan, the checkpoint to go on from, or what is left out: {sorted(set(facts))}; pin "
+            f"data.tokens_version"
+        )

@@ -7,13 +7,17 @@ import math
 from training.config import ScheduleConfig
 
 WSD_DECAY = 0.1
-"""Share of a `wsd` schedule that is its fall, where the configuration says nothing (MiniCPM, arXiv 2404.06395, section 4)."""
+"""Share of a `wsd` schedule that is its fall, where the configuration says nothing (MiniCPM, arXiv 2404.06395,
+section 4)."""
 
 
-def learning_rate(step: int, *, peak: float, schedule: ScheduleConfig, steps: int, tokens: int = 0, scale: float = 1.0) -> float:
+def learning_rate(
+    step: int, *, peak: float, schedule: ScheduleConfig, steps: int, tokens: int = 0, scale: float = 1.0
+) -> float:
     """Learning rate of `step` (the first is 0) in a run of `steps`.
 
-    `tokens` are those trained on when the step is done; only `warmup_tokens` asks for them. `scale` multiplies the rate, for a while after a spike.
+    `tokens` are those trained on when the step is done; only `warmup_tokens` asks for them. `scale` multiplies the
+    rate, for a while after a spike.
     """
     again = schedule.rewarm_step
     if again is None or step < again:
@@ -48,7 +52,8 @@ def _once(step: int, tokens: int, schedule: ScheduleConfig, end: int, start: flo
 def _left(form: str, passed: float) -> float:
     """What is left of a fall from 1 to 0 when the share `passed` of its steps is behind.
 
-    Half a period of a cosine (arXiv 1608.03983, equation 5), a straight line, or 1 - sqrt(x) (arXiv 2405.18392, section 3).
+    Half a period of a cosine (arXiv 1608.03983, equation 5), a straight line, or 1 - sqrt(x) (arXiv 2405.18392,
+    section 3).
     """
     if form == "cosine":
         return 0.5 * (1 + math.cos(math.pi * passed))

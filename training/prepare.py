@@ -1,11 +1,12 @@
-"""All that can be known, and refused, before anything heavy starts: the tokens, the plan, the layout and the checkpoint to go on from. No torch here."""
+"""All that can be known, and refused, before anything heavy starts: the tokens, the plan, the layout and the
+checkpoint to go on from. No torch here."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from schemas.errors import NothingToDo, UsageError
+from schemas.plumbing.errors import NothingToDo, UsageError
 from training.checkpoints.commit import Commit, newest_commit, require_same_run
 from training.config import ParallelConfig, TrainingConfig, require_fit
 from training.objectives.special_tokens import special_ids
@@ -17,7 +18,8 @@ from training.watching.trackers import require_trackers
 
 @dataclass(frozen=True)
 class Job:
-    """A training run that can start. `config` has the tokens version pinned; `resume` is the checkpoint to go on from, if any."""
+    """A training run that can start. `config` has the tokens version pinned; `resume` is the checkpoint to go on
+    from, if any."""
 
     config: TrainingConfig
     lake: str
@@ -79,23 +81,30 @@ def prepare(config: TrainingConfig, lake: str, out: Path, world_size: int, *, re
 def _require_special_tokens(config: TrainingConfig, table: TokenTable) -> None:
     tokenizer = table.tokenizer
     padded = config.model.padded_vocabulary(tokenizer.vocabulary_size)
-    special_ids(config.objective, tokenizer.definition, vocabulary_size=tokenizer.vocabulary_size, padded_vocabulary=padded)
+    special_ids(
+        config.objective, tokenizer.definition, vocabulary_size=tokenizer.vocabulary_size, padded_vocabulary=padded
+    )
 
 
 def _require_batches(plan: Plan, data_parallel: int, parallel: ParallelConfig, table: TokenTable) -> None:
     """Every stage's batch is shared out evenly, and an epoch has at least one."""
     first = plan.stages[0]
     if sum(part.tokens for part in plan.parts if part.tokens_version == first.tokens_version) < first.batch_tokens:
-        raise NothingToDo(f"{table.uri}: {table.tokens} tokens are too few for one batch of {first.batch_sequences} sequences of {first.sequence_length}")
+        raise NothingToDo(
+            f"{table.uri}: {table.tokens} tokens are too few for one batch of {first.batch_sequences} sequences of "
+            f"{first.sequence_length}"
+        )
     for stage in plan.stages:
         if stage.batch_sequences % (data_parallel * stage.micro_sequences):
             raise UsageError(
-                f"batch.tokens: {stage.batch_sequences} sequences a batch from step {stage.first_batch} are no multiple of "
+                f"batch.tokens: {stage.batch_sequences} sequences a batch from step {stage.first_batch} are no "
+                f"multiple of "
                 f"{data_parallel} data-parallel ranks x batch.micro_sequences {stage.micro_sequences}"
             )
         micro_batches = stage.batch_sequences // (data_parallel * stage.micro_sequences)
         if parallel.virtual_stages > 1 and micro_batches % parallel.pipeline:
             raise UsageError(
-                f"batch.tokens: {micro_batches} micro-batches a replica from step {stage.first_batch} are no multiple of "
+                f"batch.tokens: {micro_batches} micro-batches a replica from step {stage.first_batch} are no multiple "
+                f"of "
                 f"parallel.pipeline {parallel.pipeline}, as parallel.virtual_stages needs them"
             )

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from schemas.errors import UsageError
-from schemas.whole_file import write_whole
+from schemas.plumbing.errors import UsageError
+from schemas.plumbing.whole_file import write_whole
 from spark_jobs.report.duplicates import gather_duplicates
 from spark_jobs.report.edits import gather_edits
 from spark_jobs.report.ledger import newest_runs, selecting_policy
@@ -29,8 +29,8 @@ from spark_jobs.report.training_results import read_results
 def write_report(spark: SparkSession, lake: str, out: Path, *, crawl: str | None, training: Path | None) -> None:
     """Write the report on one crawl, or on all of them, to `out`.
 
-    `training` is the output folder of a training run. A table that is not there yet counts as empty. Raises `UsageError` where the lake has no
-    table at all, no such crawl, or the training folder no metrics.
+    `training` is the output folder of a training run. A table that is not there yet counts as empty. Raises
+    `UsageError` where the lake has no table at all, no such crawl, or the training folder no metrics.
     """
     curve = read_curve(training) if training is not None else None
     results = read_results(training) if training is not None else None

@@ -1,5 +1,5 @@
-"""Charts as inline SVG. Colours are classes of the page's style sheet, so that a chart follows light, dark and print; drawn without a plotting library,
-whose output would bring its own fonts, colours and ids into the page.
+"""Charts as inline SVG. Colours are classes of the page's style sheet, so that a chart follows light, dark and
+print; drawn without a plotting library, whose output would bring its own fonts, colours and ids into the page.
 """
 
 from __future__ import annotations
@@ -14,11 +14,16 @@ _TOP, _BOTTOM = 34, 18
 
 
 def histogram(
-    counts: Sequence[int], labels: Sequence[str], passes: Sequence[bool], marks: Sequence[tuple[int, str]], ticks: Sequence[tuple[int, str]]
+    counts: Sequence[int],
+    labels: Sequence[str],
+    passes: Sequence[bool],
+    marks: Sequence[tuple[int, str]],
+    ticks: Sequence[tuple[int, str]],
 ) -> Markup:
     """Bars of equal width; `marks` are limits as (bin that begins there, words), `ticks` labels below in the same form.
 
-    A bar's height is the square root of its count, so that few stay visible beside many; each bar tells its count when pointed at.
+    A bar's height is the square root of its count, so that few stay visible beside many; each bar tells its count
+    when pointed at.
     """
     width, floor = _WIDTH / max(1, len(counts)), _HEIGHT - _BOTTOM
     tallest = math.sqrt(max(counts, default=0)) or 1
@@ -33,7 +38,9 @@ def histogram(
         x, y = place * width, 11 + 13 * row
         anchor, shift = ("end", -4) if x > _WIDTH / 2 else ("start", 4)
         parts.append(f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="{y - 9}" y2="{floor}"/>')
-        parts.append(f'<text class="limit-words" x="{x + shift:.1f}" y="{y}" text-anchor="{anchor}">{escape(words)}</text>')
+        parts.append(
+            f'<text class="limit-words" x="{x + shift:.1f}" y="{y}" text-anchor="{anchor}">{escape(words)}</text>'
+        )
     for place, words in ticks:
         x = place * width
         anchor = "start" if x < _WIDTH * 0.1 else "end" if x > _WIDTH * 0.9 else "middle"
@@ -42,7 +49,8 @@ def histogram(
 
 
 def line(points: Sequence[tuple[float, float]], name: str, *, wide: bool = False) -> Markup:
-    """Values over steps, with a vertical scale of round numbers that need not begin at 0; values that are no numbers leave a gap."""
+    """Values over steps, with a vertical scale of round numbers that need not begin at 0; values that are no numbers
+    leave a gap."""
     width, height, left, bottom = (560, 240, 46, 22) if wide else (320, 150, 46, 20)
     finite = [y for _, y in points if math.isfinite(y)]
     if not finite:
@@ -67,7 +75,12 @@ def line(points: Sequence[tuple[float, float]], name: str, *, wide: bool = False
             parts.append('<circle class="point" cx="{:.1f}" cy="{:.1f}" r="2.5"/>'.format(*place(*run[0])))
     parts.append(f'<text x="{left}" y="{height - 4}">step {short_number(first)}</text>')
     parts.append(f'<text x="{width - 4}" y="{height - 4}" text-anchor="end">{short_number(last)}</text>')
-    return _svg(width, height, parts, f"{name} over {len(points)} points, from {short_number(points[0][1])} to {short_number(points[-1][1])}")
+    return _svg(
+        width,
+        height,
+        parts,
+        f"{name} over {len(points)} points, from {short_number(points[0][1])} to {short_number(points[-1][1])}",
+    )
 
 
 def round_ticks(low: float, high: float, count: int) -> list[float]:

@@ -67,7 +67,9 @@ def gather_duplicates(tables: Tables) -> Duplicates:
 def size_bins(groups: DataFrame) -> tuple[Bin, ...]:
     """Groups of a column `size` of at least 2 by powers of two, without gaps up to the largest."""
     counted = dict(groups.groupBy(_power_of_two(F.col("size")).alias("power")).count().collect())
-    return tuple(Bin(2**power, 2 ** (power + 1), counted.get(power, 0)) for power in range(1, max(counted, default=0) + 1))
+    return tuple(
+        Bin(2**power, 2 ** (power + 1), counted.get(power, 0)) for power in range(1, max(counted, default=0) + 1)
+    )
 
 
 def similarity_bins(near_duplicates: DataFrame) -> tuple[Bin, ...]:
@@ -75,7 +77,9 @@ def similarity_bins(near_duplicates: DataFrame) -> tuple[Bin, ...]:
     number = F.least(F.floor(F.col("similarity") * SIMILARITY_BINS), F.lit(SIMILARITY_BINS - 1)).cast("int")
     counted = dict(near_duplicates.groupBy(number.alias("bin")).count().collect())
     first = min(counted, default=SIMILARITY_BINS)
-    return tuple(Bin(i / SIMILARITY_BINS, (i + 1) / SIMILARITY_BINS, counted.get(i, 0)) for i in range(first, SIMILARITY_BINS))
+    return tuple(
+        Bin(i / SIMILARITY_BINS, (i + 1) / SIMILARITY_BINS, counted.get(i, 0)) for i in range(first, SIMILARITY_BINS)
+    )
 
 
 def example_pairs(tables: Tables) -> tuple[Pair, ...]:
@@ -83,8 +87,21 @@ def example_pairs(tables: Tables) -> tuple[Pair, ...]:
     chosen = tables.near_duplicates.orderBy(F.xxhash64(F.lit(SEED), "doc_id"), "doc_id").limit(PAIRS_SHOWN)
     rows = chosen.select("doc_id", "representative_id", "similarity").collect()
     ids = {row["doc_id"] for row in rows} | {row["representative_id"] for row in rows}
-    urls = dict(tables.all_documents.where(F.col("doc_id").isin(sorted(ids))).select("doc_id", "url").collect()) if ids else {}
-    pairs = [Pair(row["doc_id"], urls.get(row["doc_id"]), row["representative_id"], urls.get(row["representative_id"]), row["similarity"]) for row in rows]
+    urls = (
+        dict(tables.all_documents.where(F.col("doc_id").isin(sorted(ids))).select("doc_id", "url").collect())
+        if ids
+        else {}
+    )
+    pairs = [
+        Pair(
+            row["doc_id"],
+            urls.get(row["doc_id"]),
+            row["representative_id"],
+            urls.get(row["representative_id"]),
+            row["similarity"],
+        )
+        for row in rows
+    ]
     return tuple(sorted(pairs, key=lambda pair: (pair.similarity, pair.doc_id)))
 
 

@@ -1,4 +1,5 @@
-"""What was taken out of kept texts, by the rule that found it, and how much of which evaluation set was found in the documents."""
+"""What was taken out of kept texts, by the rule that found it, and how much of which evaluation set was found in the
+documents."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 
 from pyspark.sql import functions as F
 
-from schemas.spans import LINE_SPANS, PII_SPANS, REPEATED_SPANS
+from schemas.tables.spans import LINE_SPANS, PII_SPANS, REPEATED_SPANS
 from spark_jobs.report.ledger import StageRun
 from spark_jobs.report.tables import Tables
 
@@ -27,7 +28,8 @@ class Edit:
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """A set of the newest run, as the ledger has it, and the documents of all crawls that share an n-gram with it, or hold one of its items whole."""
+    """A set of the newest run, as the ledger has it, and the documents of all crawls that share an n-gram with it,
+    or hold one of its items whole."""
 
     name: str
     items: int
@@ -52,9 +54,13 @@ def gather_edits(tables: Tables, runs: Iterable[StageRun]) -> Edits:
     newest = {run.stage: run for run in runs}
     assembly = newest.get("assemble_corpus")
     # A stage that was switched off leaves its table behind, and the corpus without its edits.
-    kinds = [kind for kind, table in _TABLES.items() if assembly is None or assembly.inputs.get(table.name, "").isdecimal()]
+    kinds = [
+        kind for kind, table in _TABLES.items() if assembly is None or assembly.inputs.get(table.name, "").isdecimal()
+    ]
     spans = tables.spans.where(F.col("kind").isin(kinds)).groupBy("kind", "rule")
-    counted = spans.agg(F.count(F.lit(1)), F.countDistinct("doc_id"), F.sum(F.col("end") - F.col("start"))).orderBy("kind", "rule")
+    counted = spans.agg(F.count(F.lit(1)), F.countDistinct("doc_id"), F.sum(F.col("end") - F.col("start"))).orderBy(
+        "kind", "rule"
+    )
     counts = assembly.counts if assembly is not None else {}
     return Edits(
         edits=tuple(Edit(*row) for row in counted.collect()) if kinds else (),
@@ -69,7 +75,13 @@ def evaluation_sets(tables: Tables, run: StageRun | None) -> tuple[EvaluationSet
     if run is None:
         return ()
     whole = F.count_if(F.col("item_share") == 1)
-    hits = {row[0]: (row[1], row[2]) for row in tables.decontamination.groupBy("set_name").agg(F.count(F.lit(1)), whole).collect()}
+    hits = {
+        row[0]: (row[1], row[2])
+        for row in tables.decontamination.groupBy("set_name").agg(F.count(F.lit(1)), whole).collect()
+    }
     names = sorted(name.removesuffix(".ngrams") for name in run.counts if name.endswith(".ngrams"))
     facts = ("items", "short_items", "ignored_items", "ngrams")
-    return tuple(EvaluationSet(name, *(run.counts[f"{name}.{fact}"] for fact in facts), *hits.get(name, (0, 0))) for name in names)
+    return tuple(
+        EvaluationSet(name, *(run.counts[f"{name}.{fact}"] for fact in facts), *hits.get(name, (0, 0)))
+        for name in names
+    )

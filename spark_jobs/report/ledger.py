@@ -9,15 +9,16 @@ from datetime import datetime
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_jobs import select_corpus
-from spark_jobs.policy import Policy
-from spark_jobs.recorded_policy import recorded_policy
 from spark_jobs.report.tables import Tables
+from spark_jobs.stages.decide import select_corpus
+from spark_jobs.stages.decide.policy import Policy
+from spark_jobs.stages.decide.recorded_policy import recorded_policy
 
 
 @dataclass(frozen=True)
 class StageRun:
-    """The newest run of a stage. `counts`, `inputs` and `models` are those of the ledger, `seconds` is wall-clock time."""
+    """The newest run of a stage. `counts`, `inputs` and `models` are those of the ledger, `seconds` is wall-clock
+    time."""
 
     stage: str
     crawl: str | None
@@ -56,7 +57,8 @@ def newest_runs(tables: Tables) -> list[StageRun]:
 
 @dataclass(frozen=True)
 class SelectingPolicy:
-    """The policy that decided. `lost` names what an older version recorded of it and this one cannot read, such as a rule on a signal that is gone."""
+    """The policy that decided. `lost` names what an older version recorded of it and this one cannot read, such as a
+    rule on a signal that is gone."""
 
     policy: Policy
     is_default: bool = False
@@ -74,4 +76,8 @@ def selecting_policy(tables: Tables) -> SelectingPolicy:
 
 def newest_by_stage(runs: DataFrame) -> DataFrame:
     """A column `newest`, one row a stage."""
-    return runs.groupBy("stage").agg(F.max_by(F.struct(*runs.columns), F.struct("started_at", "run_id")).alias("newest")).select("newest")
+    return (
+        runs.groupBy("stage")
+        .agg(F.max_by(F.struct(*runs.columns), F.struct("started_at", "run_id")).alias("newest"))
+        .select("newest")
+    )

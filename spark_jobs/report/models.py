@@ -62,7 +62,12 @@ class Models:
 def gather_models(tables: Tables) -> Models:
     """The newest models, by kind; a card is read as far as its fields are there."""
     newest = tables.models.orderBy(F.col("recorded_at").desc(), "kind", "name", "sha256").limit(MOST_MODELS).collect()
-    return Models(tuple(read_model(row.asDict()) for row in sorted(newest, key=lambda row: (row["kind"], row["recorded_at"], row["name"]))))
+    return Models(
+        tuple(
+            read_model(row.asDict())
+            for row in sorted(newest, key=lambda row: (row["kind"], row["recorded_at"], row["name"]))
+        )
+    )
 
 
 def read_model(row: dict) -> Model:  # type: ignore[type-arg]

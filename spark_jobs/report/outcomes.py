@@ -1,4 +1,5 @@
-"""What became of the records: the way from record to kept document, the rules that stand in it, and the languages and domains that come out."""
+"""What became of the records: the way from record to kept document, the rules that stand in it, and the languages
+and domains that come out."""
 
 from __future__ import annotations
 
@@ -7,9 +8,9 @@ from dataclasses import dataclass
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from spark_jobs.policy import Policy
 from spark_jobs.report.tables import Tables
 from spark_jobs.signals.gopher_quality import WORD_COUNT
+from spark_jobs.stages.decide.policy import Policy
 
 LANGUAGES_SHOWN = 12
 DOMAINS_SHOWN = 10
@@ -26,7 +27,8 @@ class Step:
 
 @dataclass(frozen=True)
 class RuleCount:
-    """How many documents a rule rejects, how many no other rule rejects (and their words), and for how many it is the first in the policy's order."""
+    """How many documents a rule rejects, how many no other rule rejects (and their words), and for how many it is
+    the first in the policy's order."""
 
     name: str
     rejects: int
@@ -113,19 +115,28 @@ def gather_outcomes(tables: Tables, policy: Policy) -> Outcomes:
 
 
 def words_by_only_rule(tables: Tables) -> dict[str | None, int]:
-    """Words of the documents that a single rule rejects, by that rule, and under None those of the kept ones; only ids and numbers are joined."""
-    only = tables.decisions.where((F.col("outcome") != "failed") & (F.size("rejected_by") <= 1)).select("doc_id", F.get("rejected_by", F.lit(0)).alias("rule"))
+    """Words of the documents that a single rule rejects, by that rule, and under None those of the kept ones; only
+    ids and numbers are joined."""
+    only = tables.decisions.where((F.col("outcome") != "failed") & (F.size("rejected_by") <= 1)).select(
+        "doc_id", F.get("rejected_by", F.lit(0)).alias("rule")
+    )
     words = tables.signals.select("doc_id", F.col(WORD_COUNT.column.name).alias("words"))
     return dict(only.join(words, "doc_id").groupBy("rule").agg(F.sum("words").alias("words")).collect())
 
 
 def rule_counts(tables: Tables, words: dict[str | None, int]) -> tuple[RuleCount, ...]:
     """Every rule that rejects anything, the most frequent first."""
-    rules = tables.decisions.select(F.explode("rejected_by").alias("rule"), F.size("rejected_by").alias("n"), F.col("rejected_by")[0].alias("first"))
-    counted = rules.groupBy("rule").agg(
-        F.count(F.lit(1)).alias("rejects"), F.count_if(F.col("n") == 1).alias("alone"), F.count_if(F.col("rule") == F.col("first")).alias("first")
+    rules = tables.decisions.select(
+        F.explode("rejected_by").alias("rule"), F.size("rejected_by").alias("n"), F.col("rejected_by")[0].alias("first")
     )
-    return tuple(RuleCount(*row, words.get(row["rule"], 0)) for row in counted.orderBy(F.col("rejects").desc(), "rule").collect())
+    counted = rules.groupBy("rule").agg(
+        F.count(F.lit(1)).alias("rejects"),
+        F.count_if(F.col("n") == 1).alias("alone"),
+        F.count_if(F.col("rule") == F.col("first")).alias("first"),
+    )
+    return tuple(
+        RuleCount(*row, words.get(row["rule"], 0)) for row in counted.orderBy(F.col("rejects").desc(), "rule").collect()
+    )
 
 
 def bucket_counts(tables: Tables) -> tuple[BucketCount, ...]:
@@ -146,7 +157,8 @@ def funnel(records: int, failed: int, rules: tuple[RuleCount, ...], policy: Poli
         lost[family] = lost.get(family, 0) + rule.first
     of_rules = (rule.name.partition(".")[0] for rule in policy.rules)
     in_order = dict.fromkeys(["extract", "language", *of_rules, "bucket", "rights", "decontamination", "training"])
-    # Rules of an older policy, which rows of another crawl may name, come before the duplicates, which every policy looks at last.
+    # Rules of an older policy, which rows of another crawl may name, come before the duplicates, which every policy
+    # looks at last.
     families = [*in_order, *sorted(lost.keys() - in_order.keys() - {"duplicate"}), "duplicate"]
     left = records - failed
     steps = [Step("failed to extract", failed, left)]
@@ -158,9 +170,12 @@ def funnel(records: int, failed: int, rules: tuple[RuleCount, ...], policy: Poli
 
 
 def extraction_reasons(tables: Tables) -> tuple[ReasonCount, ...]:
-    """Records by status and reason, the most frequent first; the example is the same however the data are partitioned."""
+    """Records by status and reason, the most frequent first; the example is the same however the data are
+    partitioned."""
     rows = (
-        tables.documents.groupBy(F.col("extract_status").alias("status"), F.coalesce("extract_reason", F.lit("")).alias("reason"))
+        tables.documents.groupBy(
+            F.col("extract_status").alias("status"), F.coalesce("extract_reason", F.lit("")).alias("reason")
+        )
         .agg(F.count(F.lit(1)).alias("records"), F.min("extract_detail").alias("example"))
         .orderBy(F.col("records").desc(), "status", "reason")
     )
@@ -170,11 +185,23 @@ def extraction_reasons(tables: Tables) -> tuple[ReasonCount, ...]:
 def shares(tables: Tables, name: Column, shown: int) -> tuple[Share, ...]:
     """The most frequent values among documents with text; the rest in one row at the end."""
     kept = tables.decisions.where(F.col("outcome") == "kept").select("doc_id", F.lit(1).alias("kept"))
-    named = tables.documents.where(F.col("extract_status") == "extracted").select("doc_id", name.alias("name")).join(kept, "doc_id", "left")
+    named = (
+        tables.documents.where(F.col("extract_status") == "extracted")
+        .select("doc_id", name.alias("name"))
+        .join(kept, "doc_id", "left")
+    )
     counted = named.groupBy("name").agg(F.count(F.lit(1)).alias("documents"), F.count("kept").alias("kept"))
-    totals = counted.agg(F.count(F.lit(1)).alias("names"), F.sum("documents").alias("documents"), F.sum("kept").alias("kept")).first()
+    totals = counted.agg(
+        F.count(F.lit(1)).alias("names"), F.sum("documents").alias("documents"), F.sum("kept").alias("kept")
+    ).first()
     top = [Share(*row) for row in counted.orderBy(F.col("documents").desc(), "name").limit(shown).collect()]
     others = totals["names"] - len(top)
     if others > 0:
-        top.append(Share(f"{others:,} others", totals["documents"] - sum(s.documents for s in top), totals["kept"] - sum(s.kept for s in top)))
+        top.append(
+            Share(
+                f"{others:,} others",
+                totals["documents"] - sum(s.documents for s in top),
+                totals["kept"] - sum(s.kept for s in top),
+            )
+        )
     return tuple(top)

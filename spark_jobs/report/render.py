@@ -1,4 +1,5 @@
-"""From gathered numbers to the page. Page texts are hostile: everything is escaped, and the page's own policy forbids whatever would load or run."""
+"""From gathered numbers to the page. Page texts are hostile: everything is escaped, and the page's own policy
+forbids whatever would load or run."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ from spark_jobs.report.tokens import Tokens
 from spark_jobs.report.training_curve import Curve
 from spark_jobs.report.training_results import Results
 
-# Control characters are not allowed in HTML, and those that turn the direction of text could disguise what stands around them.
+# Control characters are not allowed in HTML, and those that turn the direction of text could disguise what stands
+# around them.
 _UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 
 
@@ -47,7 +49,12 @@ def render(
 ) -> str:
     """The whole page as HTML."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, finalize=showable, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=showable,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"number": "{:,}".format, "percent": percent, "duration": duration, "breakable": breakable}
     environment.globals |= {
@@ -106,7 +113,10 @@ def duration(seconds: float) -> str:
 def signal_chart(histogram: Histogram) -> Markup:
     edges, rule = histogram.edges, histogram.rule
     ends = [*edges[1:], math.inf]
-    labels = [f"from {low:.4g} to below {high:.4g}" if math.isfinite(high) else f"from {low:.4g}" for low, high in zip(edges, ends, strict=True)]
+    labels = [
+        f"from {low:.4g} to below {high:.4g}" if math.isfinite(high) else f"from {low:.4g}"
+        for low, high in zip(edges, ends, strict=True)
+    ]
     marks = []
     if rule.min is not None:
         marks.append((sum(edge < rule.min for edge in edges), f"min {charts.short_number(rule.min)}"))
@@ -119,10 +129,16 @@ def signal_chart(histogram: Histogram) -> Markup:
 def size_chart(bins: tuple[Bin, ...]) -> Markup:
     labels = [f"{b.low:.0f} to {b.high - 1:.0f}" for b in bins]
     shown = range(0, len(bins), max(1, len(bins) // 4))
-    return charts.histogram([b.count for b in bins], labels, [True] * len(bins), [], [(i, f"{bins[i].low:.0f}") for i in shown])
+    return charts.histogram(
+        [b.count for b in bins], labels, [True] * len(bins), [], [(i, f"{bins[i].low:.0f}") for i in shown]
+    )
 
 
 def similarity_chart(bins: tuple[Bin, ...]) -> Markup:
     labels = [f"{b.low:.2f} to {b.high:.2f}" for b in bins]
-    ticks = [(0, f"{bins[0].low:.2f}"), (len(bins) // 2, f"{bins[len(bins) // 2].low:.2f}"), (len(bins), "1")] if len(bins) > 1 else [(0, labels[0])]
+    ticks = (
+        [(0, f"{bins[0].low:.2f}"), (len(bins) // 2, f"{bins[len(bins) // 2].low:.2f}"), (len(bins), "1")]
+        if len(bins) > 1
+        else [(0, labels[0])]
+    )
     return charts.histogram([b.count for b in bins], labels, [True] * len(bins), [], ticks)

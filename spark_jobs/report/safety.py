@@ -1,4 +1,5 @@
-"""Whether the safety gate was on when the documents were made, and how much it withheld: in red where it was off, in amber where it had no lists."""
+"""Whether the safety gate was on when the documents were made, and how much it withheld: in red where it was off, in
+amber where it had no lists."""
 
 from __future__ import annotations
 
@@ -42,7 +43,11 @@ def safety_state(config_json: str) -> SafetyState:
 
 
 def gather_safety(tables: Tables) -> Safety:
-    newest = tables.runs.where(F.col("stage") == "extract_text").groupBy("crawl").agg(F.max_by("config", F.struct("started_at", "run_id")).alias("config"))
+    newest = (
+        tables.runs.where(F.col("stage") == "extract_text")
+        .groupBy("crawl")
+        .agg(F.max_by("config", F.struct("started_at", "run_id")).alias("config"))
+    )
     kinds = tables.quarantine.groupBy("evidence").agg(F.countDistinct("doc_id").alias("records")).orderBy("evidence")
     return Safety(
         states=tuple((row["crawl"], safety_state(row["config"])) for row in newest.orderBy("crawl").collect()),

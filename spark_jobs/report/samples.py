@@ -1,4 +1,5 @@
-"""A few documents to read: some that were kept, and some for every rule that rejects, chosen by a hash, with the values that count against them."""
+"""A few documents to read: some that were kept, and some for every rule that rejects, chosen by a hash, with the
+values that count against them."""
 
 from __future__ import annotations
 
@@ -8,9 +9,9 @@ from typing import Any
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from spark_jobs.decide import BUCKETS
-from spark_jobs.policy import Policy
 from spark_jobs.report.tables import Tables
+from spark_jobs.stages.decide.decide import BUCKETS
+from spark_jobs.stages.decide.policy import Policy
 
 PER_RULE = 3
 KEPT_SHOWN = 6
@@ -46,7 +47,10 @@ def gather_samples(tables: Tables, policy: Policy, rules: list[str]) -> Samples:
     """Samples for `rules` in their order. The same lake gives the same samples, however it is partitioned."""
     kept = tables.decisions.where(F.col("outcome") == "kept").select("doc_id", F.lit("").alias("rule"))
     rejected = tables.decisions.select("doc_id", F.explode("rejected_by").alias("rule"))
-    chosen = [(row["rule"], row["doc_id"]) for row in _first_by_hash(kept, KEPT_SHOWN).union(_first_by_hash(rejected, PER_RULE)).collect()]
+    chosen = [
+        (row["rule"], row["doc_id"])
+        for row in _first_by_hash(kept, KEPT_SHOWN).union(_first_by_hash(rejected, PER_RULE)).collect()
+    ]
     ids = sorted({doc_id for _, doc_id in chosen})
     documents = _documents(tables, ids)
     against = _values(tables, policy, documents)
@@ -65,13 +69,26 @@ def _first_by_hash(named: DataFrame, count: int) -> DataFrame:
 
 
 def _documents(tables: Tables, ids: list[str]) -> dict[str, dict[str, Any]]:
-    columns = ("doc_id", "url", "title", "language", "language_score", "extract_reason", "extract_detail", *RIGHTS.values())
+    columns = (
+        "doc_id",
+        "url",
+        "title",
+        "language",
+        "language_score",
+        "extract_reason",
+        "extract_detail",
+        *RIGHTS.values(),
+    )
     # One character more tells whether there is more.
-    wanted = tables.documents.where(F.col("doc_id").isin(ids)).select(*columns, F.substring("text", 1, EXCERPT + 1).alias("text"))
+    wanted = tables.documents.where(F.col("doc_id").isin(ids)).select(
+        *columns, F.substring("text", 1, EXCERPT + 1).alias("text")
+    )
     return {row["doc_id"]: row.asDict() for row in wanted.collect()} if ids else {}
 
 
-def _values(tables: Tables, policy: Policy, documents: dict[str, dict[str, Any]]) -> dict[str, dict[str, tuple[tuple[str, str], ...]]]:
+def _values(
+    tables: Tables, policy: Policy, documents: dict[str, dict[str, Any]]
+) -> dict[str, dict[str, tuple[tuple[str, str], ...]]]:
     """For each document the values that each rule looks at: signals, rights and duplicates."""
     if not documents:
         return {}
@@ -81,22 +98,37 @@ def _values(tables: Tables, policy: Policy, documents: dict[str, dict[str, Any]]
         language = documents[row["doc_id"]]["language"]
         for rule in policy.rules:
             limits = policy.limits_of(rule, language)
-            found[row["doc_id"]][rule.name] = ((rule.signal, number(row[rule.column])), ("allowed", allowed(limits.min, limits.max)))
+            found[row["doc_id"]][rule.name] = (
+                (rule.signal, number(row[rule.column])),
+                ("allowed", allowed(limits.min, limits.max)),
+            )
         if policy.buckets is not None:
             begin = " and ".join(f"{limit:g}" for limit in policy.buckets.limits.get(language, ()))
             for bucket in BUCKETS:
-                found[row["doc_id"]][f"bucket.{bucket}"] = ((policy.buckets.signal, number(row[policy.buckets.column])), ("buckets end at", begin))
+                found[row["doc_id"]][f"bucket.{bucket}"] = (
+                    (policy.buckets.signal, number(row[policy.buckets.column])),
+                    ("buckets end at", begin),
+                )
     for doc_id, document in documents.items():
         for rule, column in RIGHTS.items():
             found[doc_id][rule] = ((column, str(document[column])),)
     originals = {}
     for kind, duplicates in (("exact", tables.exact_duplicates), ("near", tables.near_duplicates)):
-        for row in duplicates.where(F.col("doc_id").isin(ids)).select("doc_id", "representative_id", "similarity").collect():
+        for row in (
+            duplicates.where(F.col("doc_id").isin(ids)).select("doc_id", "representative_id", "similarity").collect()
+        ):
             originals[row["doc_id"], kind] = (row["representative_id"], row["similarity"])
     kept_ids = sorted({representative for representative, _ in originals.values()})
-    urls = dict(tables.all_documents.where(F.col("doc_id").isin(kept_ids)).select("doc_id", "url").collect()) if kept_ids else {}
+    urls = (
+        dict(tables.all_documents.where(F.col("doc_id").isin(kept_ids)).select("doc_id", "url").collect())
+        if kept_ids
+        else {}
+    )
     for (doc_id, kind), (representative, similarity) in originals.items():
-        found[doc_id][f"duplicate.{kind}"] = (("repeats", urls.get(representative) or representative), ("similarity", f"{similarity:.3f}"))
+        found[doc_id][f"duplicate.{kind}"] = (
+            ("repeats", urls.get(representative) or representative),
+            ("similarity", f"{similarity:.3f}"),
+        )
     return found
 
 
@@ -114,7 +146,9 @@ def _sample(document: dict[str, Any], rule: str, values: dict[str, tuple[tuple[s
     against = values.get(rule, ())
     if rule.startswith("language."):
         score = document["language_score"]
-        against = (("language", f"{document['language'] or 'none found'}{f' ({score:.3f})' if score is not None else ''}"),)
+        against = (
+            ("language", f"{document['language'] or 'none found'}{f' ({score:.3f})' if score is not None else ''}"),
+        )
     elif rule.startswith("extract.") and document["extract_detail"]:
         against = (("detail", str(document["extract_detail"])),)
     text = document["text"]

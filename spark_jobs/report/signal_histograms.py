@@ -1,4 +1,5 @@
-"""How every signal that a rule limits is distributed over the documents with text, in bins that end exactly at the limits.
+"""How every signal that a rule limits is distributed over the documents with text, in bins that end exactly at the
+limits.
 
 A bin then lies wholly on one side of each limit, and the bars outside add up to what the rule rejects.
 """
@@ -15,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
-from spark_jobs.policy import Policy, Rule
 from spark_jobs.report.tables import Tables
 from spark_jobs.signals import SIGNALS, Signal
+from spark_jobs.stages.decide.policy import Policy, Rule
 
 BINS = 24
 """About how many bins a histogram has."""
@@ -27,7 +28,8 @@ COUNTS_END = 2048.0
 
 @dataclass(frozen=True)
 class Histogram:
-    """Documents by the value of one signal. Bin i holds [edges[i], edges[i + 1]), the last all from edges[-1] on; `passes` tells the limits' side of each."""
+    """Documents by the value of one signal. Bin i holds [edges[i], edges[i + 1]), the last all from edges[-1] on;
+    `passes` tells the limits' side of each."""
 
     rule: Rule
     exceptions: tuple[str, ...]
@@ -59,7 +61,10 @@ def gather_histograms(tables: Tables, policy: Policy) -> tuple[Histogram, ...]:
             yield from count_bins(batches, columns, edges)
 
         found = tables.signals.select(*dict.fromkeys(columns)).mapInArrow(count, "rule int, bin int, documents bigint")
-        counted = {(row["rule"], row["bin"]): row["documents"] for row in found.groupBy("rule", "bin").agg(F.sum("documents").alias("documents")).collect()}
+        counted = {
+            (row["rule"], row["bin"]): row["documents"]
+            for row in found.groupBy("rule", "bin").agg(F.sum("documents").alias("documents")).collect()
+        }
     return tuple(
         Histogram(
             rule=rule,
@@ -68,13 +73,17 @@ def gather_histograms(tables: Tables, policy: Policy) -> tuple[Histogram, ...]:
             source=signals[rule.signal].source,
             edges=edges[i],
             counts=tuple(counted.get((i, j), 0) for j in range(len(edges[i]))),
-            passes=tuple((rule.min is None or low >= rule.min) and (rule.max is None or low <= rule.max) for low in edges[i]),
+            passes=tuple(
+                (rule.min is None or low >= rule.min) and (rule.max is None or low <= rule.max) for low in edges[i]
+            ),
         )
         for i, rule in enumerate(policy.rules)
     )
 
 
-def count_bins(batches: Iterator[pa.RecordBatch], columns: list[str], edges: list[tuple[float, ...]]) -> Iterator[pa.RecordBatch]:
+def count_bins(
+    batches: Iterator[pa.RecordBatch], columns: list[str], edges: list[tuple[float, ...]]
+) -> Iterator[pa.RecordBatch]:
     """Rows (rule, bin, documents) of one task: as many as there are filled bins, however many documents it has."""
     totals = [np.zeros(len(edge), np.int64) for edge in edges]
     for batch in batches:
@@ -106,7 +115,8 @@ def bin_edges(signal: Signal, rule: Rule) -> tuple[float, ...]:
 
 
 def _even(breaks: list[float], *, fold_last: bool) -> tuple[float, ...]:
-    """Every stretch between breaks in bins of about equal width; `fold_last` counts the end itself to the last bin, else all beyond is one more."""
+    """Every stretch between breaks in bins of about equal width; `fold_last` counts the end itself to the last bin,
+    else all beyond is one more."""
     edges: list[float] = []
     for low, high in pairwise(breaks):
         bins = max(1, round((high - low) / breaks[-1] * BINS)) if high > low else 0

@@ -1,4 +1,5 @@
-"""The lake's tables as a report reads them: confined to a crawl where one is named, and empty where a stage has not run."""
+"""The lake's tables as a report reads them: confined to a crawl where one is named, and empty where a stage has not
+run."""
 
 from __future__ import annotations
 
@@ -9,19 +10,19 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from schemas.contract import Table
-from schemas.corpus import CORPUS
-from schemas.decisions import DECISIONS
-from schemas.decontamination import DECONTAMINATION
-from schemas.documents import DOCUMENTS
-from schemas.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
-from schemas.errors import UsageError
-from schemas.incidents import SUSPECTS
-from schemas.models import MODELS
-from schemas.quarantine import QUARANTINE
-from schemas.runs import RUNS
-from schemas.spans import LINE_SPANS, PII_SPANS, REPEATED_SPANS
-from schemas.tokens import TOKENIZERS, TOKENS
-from spark_jobs import delta_io
+from schemas.plumbing.errors import UsageError
+from schemas.tables.corpus import CORPUS
+from schemas.tables.decisions import DECISIONS
+from schemas.tables.decontamination import DECONTAMINATION
+from schemas.tables.documents import DOCUMENTS
+from schemas.tables.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
+from schemas.tables.incidents import SUSPECTS
+from schemas.tables.models import MODELS
+from schemas.tables.quarantine import QUARANTINE
+from schemas.tables.runs import RUNS
+from schemas.tables.spans import LINE_SPANS, PII_SPANS, REPEATED_SPANS
+from schemas.tables.tokens import TOKENIZERS, TOKENS
+from spark_jobs.lake import delta
 from spark_jobs.signals import SIGNALS_TABLE
 
 _SPANS = (LINE_SPANS, REPEATED_SPANS, PII_SPANS)
@@ -72,7 +73,9 @@ class Tables:
 
 def open_tables(spark: SparkSession, lake: str, crawl: str | None) -> Tables:
     """Raises `UsageError` where the folder holds no table of a lake."""
-    stored = {table.name: delta_io.read_table(spark, lake, table) for table in _ALL if delta_io.table_exists(spark, lake, table)}
+    stored = {
+        table.name: delta.read_table(spark, lake, table) for table in _ALL if delta.table_exists(spark, lake, table)
+    }
     if not stored:
         raise UsageError(f"--lake {lake}: no table of a lake is there")
 

@@ -32,7 +32,8 @@ class LanguageMeasure:
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """A row of `tokenizers` without its definition; languages in order of their part in the sample, the largest first."""
+    """A row of `tokenizers` without its definition; languages in order of their part in the sample, the largest
+    first."""
 
     fingerprint: str
     kind: str
@@ -55,19 +56,27 @@ class Tokens:
 
 
 def gather_tokens(tables: Tables) -> Tokens:
-    by_source = tables.tokens.groupBy("source").agg(F.count(F.lit(1)).alias("documents"), F.sum("n_tokens").alias("tokens")).orderBy("source")
+    by_source = (
+        tables.tokens.groupBy("source")
+        .agg(F.count(F.lit(1)).alias("documents"), F.sum("n_tokens").alias("tokens"))
+        .orderBy("source")
+    )
     sources = tuple(SourceTokens(*row) for row in by_source.collect())
     return Tokens(
         documents=sum(source.documents for source in sources),
         tokens=sum(source.tokens for source in sources),
         text_bytes=tables.corpus.agg(F.sum(F.octet_length("text"))).first()[0] or 0,
         sources=sources,
-        tokenizers=tuple(_tokenizer(row) for row in tables.tokenizers.drop("definition").orderBy("fingerprint").collect()),
+        tokenizers=tuple(
+            _tokenizer(row) for row in tables.tokenizers.drop("definition").orderBy("fingerprint").collect()
+        ),
     )
 
 
 def _tokenizer(row: Row) -> Tokenizer:
-    measures = (row[name] for name in ("languages", "sample_characters", "tokens_per_word", "bytes_per_token", "held_out"))
+    measures = (
+        row[name] for name in ("languages", "sample_characters", "tokens_per_word", "bytes_per_token", "held_out")
+    )
     return Tokenizer(
         fingerprint=row["fingerprint"],
         kind=row["kind"],
@@ -75,5 +84,10 @@ def _tokenizer(row: Row) -> Tokenizer:
         end_of_document_id=row["end_of_document_id"],
         sample_documents=row["sample_documents"],
         sample_bytes=row["sample_bytes"],
-        languages=tuple(sorted((LanguageMeasure(*one) for one in zip(*measures, strict=True)), key=lambda one: (-one.sample_characters, one.language))),
+        languages=tuple(
+            sorted(
+                (LanguageMeasure(*one) for one in zip(*measures, strict=True)),
+                key=lambda one: (-one.sample_characters, one.language),
+            )
+        ),
     )

@@ -9,7 +9,7 @@ from itertools import batched
 from pathlib import Path
 from statistics import fmean
 
-from schemas.errors import UsageError
+from schemas.plumbing.errors import UsageError
 
 POINTS_SHOWN = 400
 """Longer runs are shown as means over runs of steps of equal length."""
@@ -19,7 +19,8 @@ Points = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True)
 class Curve:
-    """Points (step, value): loss in nats a token, learning rate, gradient norm, tokens a second; what a run did not write is empty."""
+    """Points (step, value): loss in nats a token, learning rate, gradient norm, tokens a second; what a run did not
+    write is empty."""
 
     steps: int
     tokens: int
@@ -32,7 +33,8 @@ class Curve:
 
 
 def read_curve(training: Path) -> Curve | None:
-    """None for a run without a finished step. Raises `UsageError` where the folder holds no metrics, or they are no metrics."""
+    """None for a run without a finished step. Raises `UsageError` where the folder holds no metrics, or they are no
+    metrics."""
     path = training / "metrics.jsonl"
     if not path.is_file():
         raise UsageError(f"--training {training}: no metrics.jsonl there; is it the output folder of a training run?")
@@ -44,7 +46,10 @@ def read_curve(training: Path) -> Curve | None:
                 metrics = json.loads(line)
                 # A step that was repeated after a restart counts as it went the last time.
                 # A loss that was not finite is null.
-                by_step[int(metrics["step"])] = {**metrics, "loss": math.nan if metrics["loss"] is None else float(metrics["loss"])}
+                by_step[int(metrics["step"])] = {
+                    **metrics,
+                    "loss": math.nan if metrics["loss"] is None else float(metrics["loss"]),
+                }
             except (ValueError, KeyError, TypeError):
                 raise UsageError(f"{path}, line {number}: not a JSON object with step and loss") from None
     if not by_step:
@@ -63,6 +68,12 @@ def read_curve(training: Path) -> Curve | None:
 
 
 def _points(ordered: list[dict[str, float]], key: str) -> Points:
-    found = [(float(m["step"]), float(m[key])) for m in ordered if isinstance(m.get(key), int | float) and math.isfinite(m[key])]
+    found = [
+        (float(m["step"]), float(m[key]))
+        for m in ordered
+        if isinstance(m.get(key), int | float) and math.isfinite(m[key])
+    ]
     width = -(-len(found) // POINTS_SHOWN) or 1
-    return tuple((fmean(step for step, _ in group), fmean(value for _, value in group)) for group in batched(found, width))
+    return tuple(
+        (fmean(step for step, _ in group), fmean(value for _, value in group)) for group in batched(found, width)
+    )

@@ -1,11 +1,15 @@
-"""All signals. A new one is declared in a file of its family and listed here; column, policy key, reference and tests follow."""
+"""All signals. A new one is declared in a file of its family and listed here; column, policy key, reference and
+tests follow."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from schemas.contract import Check, Column
-from schemas.signals import signals_table
+from schemas.tables.signals import signals_table
+from spark_jobs.kernels.measures.text_view import TextView
+from spark_jobs.kernels.measures.words import split_words
+from spark_jobs.kernels.models.model_scores import NO_SCORES, ModelScores
 from spark_jobs.signals.basic import BASIC
 from spark_jobs.signals.c4 import BAD_WORDS, C4
 from spark_jobs.signals.classifiers import CLASSIFIERS
@@ -19,9 +23,6 @@ from spark_jobs.signals.perplexity import PERPLEXITY
 from spark_jobs.signals.pii import PII
 from spark_jobs.signals.refinedweb import REFINEDWEB
 from spark_jobs.signals.signal import Limits, Signal, Value
-from spark_jobs.text.measures.text_view import TextView
-from spark_jobs.text.measures.words import split_words
-from spark_jobs.text.models.model_scores import NO_SCORES, ModelScores
 
 TEXT_SIGNALS: tuple[Signal, ...] = (
     *BASIC,
@@ -43,19 +44,32 @@ MODEL_SIGNALS: tuple[Signal, ...] = (*PERPLEXITY, *CLASSIFIERS, BAD_WORDS)
 
 SIGNALS = (*TEXT_SIGNALS, *MODEL_SIGNALS)
 
-# One check for all: each check is a commit of its own when the table is created, and the row that breaks it is shown with its values.
+# One check for all: each check is a commit of its own when the table is created, and the row that breaks it is shown
+# with its values.
 _IN_RANGE = Check(name="values_in_range", condition=" AND ".join(signal.range_condition for signal in SIGNALS))
 
-TOPIC_LABEL = Column(name="topic_label", type="string", description="most probable topic, as the model names it; null without a topic model", nullable=True)
+TOPIC_LABEL = Column(
+    name="topic_label",
+    type="string",
+    description="most probable topic, as the model names it; null without a topic model",
+    nullable=True,
+)
 
 SIGNALS_TABLE = signals_table((*(signal.column for signal in SIGNALS), TOPIC_LABEL), (_IN_RANGE,))
 
 
-def measure(text: str, scores: ModelScores = NO_SCORES, split: Callable[[str], list[str]] = split_words) -> tuple[Value | str | None, ...]:
-    """The values of all signals on one text, in the order of `SIGNALS`, and the topic's label; `split` makes its words."""
+def measure(
+    text: str, scores: ModelScores = NO_SCORES, split: Callable[[str], list[str]] = split_words
+) -> tuple[Value | str | None, ...]:
+    """The values of all signals on one text, in the order of `SIGNALS`, and the topic's label; `split` makes its
+    words."""
     view = TextView(text, split)
     counted = (signal.measure(view) for signal in TEXT_SIGNALS)
-    return (*counted, *(_of_model(signal, scores) for signal in MODEL_SIGNALS), scores.topic.label if scores.topic else None)
+    return (
+        *counted,
+        *(_of_model(signal, scores) for signal in MODEL_SIGNALS),
+        scores.topic.label if scores.topic else None,
+    )
 
 
 def _of_model(signal: Signal, scores: ModelScores) -> Value | None:

@@ -46,7 +46,8 @@ PUNCTUATED_LOREM_IPSUM_LINES = Signal(
     family=_FAMILY,
     name="punctuated_lorem_ipsum_lines",
     type="long",
-    description="of the lines of lorem_ipsum_lines, those with a terminal mark: C4 itself sees no others, and asks for none",
+    description="of the lines of lorem_ipsum_lines, those with a terminal mark: C4 itself sees no others, and asks for "
+    "none",
     source=_CODE,
     measure=lambda view: view.c4_lines.punctuated_lorem_ipsum,
     default=None,
@@ -57,7 +58,8 @@ PUNCTUATED_CURLY_BRACKET_LINES = Signal(
     family=_FAMILY,
     name="punctuated_curly_bracket_lines",
     type="long",
-    description="of the lines of curly_bracket_lines, those with a terminal mark: C4 itself sees no others, and asks for none",
+    description="of the lines of curly_bracket_lines, those with a terminal mark: C4 itself sees no others, and asks "
+    "for none",
     source=_CODE,
     measure=lambda view: view.c4_lines.punctuated_curly_bracket,
     default=None,

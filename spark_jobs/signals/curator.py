@@ -1,6 +1,8 @@
-"""NeMo Curator's heuristics for English (its configuration heuristic_filter_english_pipeline.yaml and filters), where they differ from Gopher's.
+"""NeMo Curator's heuristics for English (its configuration heuristic_filter_english_pipeline.yaml and filters),
+where they differ from Gopher's.
 
-Sentences are lines here; Curator splits by a trained model. Its limits on words, ellipses, bullets and n-grams are Gopher's.
+Sentences are lines here; Curator splits by a trained model. Its limits on words, ellipses, bullets and n-grams are
+Gopher's.
 """
 
 from __future__ import annotations
@@ -9,10 +11,10 @@ import re
 
 import numpy as np
 
+from spark_jobs.kernels.measures.c4_lines import END_MARKS, POLICY_PHRASES
+from spark_jobs.kernels.measures.character_classes import ALPHANUMERIC, NUMERIC, PARENTHESIS, SPACE
+from spark_jobs.kernels.measures.text_view import TextView
 from spark_jobs.signals.signal import Limits, Signal, ratio
-from spark_jobs.text.measures.c4_lines import END_MARKS, POLICY_PHRASES
-from spark_jobs.text.measures.character_classes import ALPHANUMERIC, NUMERIC, PARENTHESIS, SPACE
-from spark_jobs.text.measures.text_view import TextView
 
 _SOURCE = "NeMo Curator, heuristic filters"
 _FAMILY = "curator"
@@ -35,7 +37,9 @@ def boilerplate_paragraph_fraction(view: TextView) -> float:
     if not any(phrase in view.lowered for phrase in POLICY_PHRASES):
         return 0.0
     paragraphs = [paragraph for paragraph in view.lowered.split("\n\n") if paragraph.strip()]
-    return ratio(sum(any(phrase in paragraph for phrase in POLICY_PHRASES) for paragraph in paragraphs), len(paragraphs))
+    return ratio(
+        sum(any(phrase in paragraph for phrase in POLICY_PHRASES) for paragraph in paragraphs), len(paragraphs)
+    )
 
 
 def unended_line_fraction(view: TextView) -> float:
@@ -167,7 +171,9 @@ UNIQUE_PARAGRAPH_FRACTION = Signal(
     type="double",
     description="different paragraphs as a fraction of all paragraphs",
     source=_SOURCE,
-    measure=lambda view: 1 - ratio(view.repeated_paragraphs[1], view.repeated_paragraphs[0]) if view.repeated_paragraphs[0] else 0.0,
+    measure=lambda view: (
+        1 - ratio(view.repeated_paragraphs[1], view.repeated_paragraphs[0]) if view.repeated_paragraphs[0] else 0.0
+    ),
     default=Limits(min=0.7),
     at_most=1,
     examples=(("", 0.0), ("one\n\none", 0.5)),

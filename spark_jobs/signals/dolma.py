@@ -1,18 +1,20 @@
-"""Gopher's rules as Dolma defines them (Soldaini et al. 2024, arXiv:2402.00159, section 3.1.2, and its published tagger `gopher_v1`); limits of Dolma v1.5.
+"""Gopher's rules as Dolma defines them (Soldaini et al. 2024, arXiv:2402.00159, section 3.1.2, and its published
+tagger `gopher_v1`); limits of Dolma v1.5.
 
-They share names with `gopher_quality` and `gopher_repetition`, but not values: words are what is between white space, the word length is a median, all copies
-of a line or n-gram count and not only the later ones, blank lines count as lines, and shares of characters divide by the characters of words.
+They share names with `gopher_quality` and `gopher_repetition`, but not values: words are what is between white
+space, the word length is a median, all copies of a line or n-gram count and not only the later ones, blank lines
+count as lines, and shares of characters divide by the characters of words.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from spark_jobs.kernels.measures.character_classes import ALPHABETIC, SYMBOL, count_before
+from spark_jobs.kernels.measures.text_view import TextView
 from spark_jobs.signals.gopher_quality import STOP_WORDS
 from spark_jobs.signals.gopher_repetition import DUPLICATE_NGRAM_LIMITS, TOP_NGRAM_LIMITS
 from spark_jobs.signals.signal import Limits, Signal, ratio
-from spark_jobs.text.measures.character_classes import ALPHABETIC, SYMBOL, count_before
-from spark_jobs.text.measures.text_view import TextView
 
 _SOURCE = "Dolma v1.5, gopher_v1"
 _FAMILY = "dolma"
@@ -141,7 +143,8 @@ def _top_ngram(n: int, limit: float) -> Signal:
         family=_FAMILY,
         name=f"top_{n}_gram_character_fraction",
         type="double",
-        description=f"characters of all occurrences of the most frequent {n} words in a row, as a fraction of those of all words; above 1 where they overlap",
+        description=f"characters of all occurrences of the most frequent {n} words in a row, as a fraction of those of "
+        f"all words; above 1 where they overlap",
         source=_SOURCE,
         measure=lambda view: view.stretch_ngram_shares[n],
         default=Limits(max=limit),
@@ -156,7 +159,8 @@ def _duplicate_ngrams(n: int, limit: float) -> Signal:
         family=_FAMILY,
         name=f"duplicate_{n}_gram_character_fraction",
         type="double",
-        description=f"characters in {n} words in a row that occur more than once, all copies counted, as a fraction of those of all {n} words in a row",
+        description=f"characters in {n} words in a row that occur more than once, all copies counted, as a fraction of "
+        f"those of all {n} words in a row",
         source=_SOURCE,
         measure=lambda view: view.stretch_ngram_shares[n],
         default=Limits(max=limit),

@@ -1,16 +1,17 @@
-"""FineWeb's own rules (Penedo et al. 2024, arXiv:2406.17557, section 3.6), computed as datatrove does; limits are those of its code.
+"""FineWeb's own rules (Penedo et al. 2024, arXiv:2406.17557, section 3.6), computed as datatrove does; limits are
+those of its code.
 
-Twice: `fineweb` on the text as it is, and `fineweb_after_c4` as FineWeb's pipeline ran them, on what C4's rules for lines leave of the text when lines
-without a terminal mark are kept. FineWeb-2 ran them without C4.
+Twice: `fineweb` on the text as it is, and `fineweb_after_c4` as FineWeb's pipeline ran them, on what C4's rules for
+lines leave of the text when lines without a terminal mark are kept. FineWeb-2 ran them without C4.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from spark_jobs.kernels.measures.characters import TERMINAL_PUNCTUATION
+from spark_jobs.kernels.measures.repetition import repeated_items
 from spark_jobs.signals.signal import Limits, Signal, ratio
-from spark_jobs.text.measures.characters import TERMINAL_PUNCTUATION
-from spark_jobs.text.measures.repetition import repeated_items
 
 _SOURCE = "Penedo et al. 2024, section 3.6"
 _FAMILY = "fineweb"

@@ -1,15 +1,17 @@
-"""What FineWeb-2 asks for beyond FineWeb (Penedo et al. 2025, arXiv:2506.20920, section 3.4): stop words of the language that a text is in.
+"""What FineWeb-2 asks for beyond FineWeb (Penedo et al. 2025, arXiv:2506.20920, section 3.4): stop words of the
+language that a text is in.
 
-FineWeb-2 takes its lists from word frequencies in reference text. Here each language has a short list of articles, pronouns, conjunctions and prepositions,
-and the list that a text has most of counts, so that no language has to be known before. Chinese and Japanese are told by single characters, as their words are.
-Thai has no list: its words are not cut as a dictionary would.
+FineWeb-2 takes its lists from word frequencies in reference text. Here each language has a short list of articles,
+pronouns, conjunctions and prepositions, and the list that a text has most of counts, so that no language has to be
+known before. Chinese and Japanese are told by single characters, as their words are. Thai has no list: its words are
+not cut as a dictionary would.
 """
 
 from __future__ import annotations
 
+from spark_jobs.kernels.measures.text_view import TextView
 from spark_jobs.signals.gopher_quality import STOP_WORDS
 from spark_jobs.signals.signal import Limits, Signal
-from spark_jobs.text.measures.text_view import TextView
 
 _TABLE = """
 ar في من على إلى أن هذا التي الذي عن مع كان لا
@@ -29,7 +31,9 @@ vi và của là có các cho trong được một người với không đã n�
 zh 的 是 在 了 和 不 有 人 一 中
 """
 
-STOP_WORDS_BY_LANGUAGE = {"en": STOP_WORDS} | {line.split()[0]: frozenset(line.split()[1:]) for line in _TABLE.strip().splitlines()}
+STOP_WORDS_BY_LANGUAGE = {"en": STOP_WORDS} | {
+    line.split()[0]: frozenset(line.split()[1:]) for line in _TABLE.strip().splitlines()
+}
 """Lower case, by language."""
 
 
@@ -41,7 +45,8 @@ STOP_WORD_COUNT = Signal(
     family="fineweb2",
     name="stop_word_count",
     type="long",
-    description=f"different stop words, in lower case, of the one of {len(STOP_WORDS_BY_LANGUAGE)} languages that the text has most of",
+    description=f"different stop words, in lower case, of the one of {len(STOP_WORDS_BY_LANGUAGE)} languages that the "
+    f"text has most of",
     source="Penedo et al. 2025, section 3.4, with lists of our own",
     measure=stop_word_count,
     default=Limits(min=2),

@@ -1,14 +1,16 @@
-"""Gopher's quality rules (Rae et al. 2021, arXiv:2112.11446, appendix A.1, "Quality Filtering"), computed as datatrove does.
+"""Gopher's quality rules (Rae et al. 2021, arXiv:2112.11446, appendix A.1, "Quality Filtering"), computed as
+datatrove does.
 
-Words are tokens with a character that is no punctuation; the ratios of symbols and of alphabetic words divide by all tokens.
+Words are tokens with a character that is no punctuation; the ratios of symbols and of alphabetic words divide by all
+tokens.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from spark_jobs.kernels.measures.text_view import TextView
 from spark_jobs.signals.signal import Limits, Signal, ratio
-from spark_jobs.text.measures.text_view import TextView
 
 _SOURCE = "Rae et al. 2021, appendix A.1, Quality Filtering"
 _FAMILY = "gopher_quality"

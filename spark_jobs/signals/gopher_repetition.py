@@ -1,6 +1,7 @@
 """Gopher's repetition rules (Rae et al. 2021, arXiv:2112.11446, table A1), computed as datatrove does.
 
-Second and later copies count as duplicates. Fractions of characters divide by the length of the whole text, white space included.
+Second and later copies count as duplicates. Fractions of characters divide by the length of the whole text, white
+space included.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ def _top_ngram(n: int, limit: float) -> Signal:
         family=_FAMILY,
         name=f"top_{n}_gram_character_fraction",
         type="double",
-        description=f"characters of all occurrences of the most frequent {n} words in a row, as a fraction of the text; above 1 where they overlap",
+        description=f"characters of all occurrences of the most frequent {n} words in a row, as a fraction of the "
+        f"text; above 1 where they overlap",
         source=_SOURCE,
         measure=lambda view: ratio(view.repeated_ngrams[n], len(view.text)),
         default=Limits(max=limit),
@@ -81,7 +83,8 @@ def _duplicate_ngrams(n: int, limit: float) -> Signal:
         family=_FAMILY,
         name=f"duplicate_{n}_gram_character_fraction",
         type="double",
-        description=f"characters, spaces left out, in {n} words in a row that occurred before, as a fraction of the text",
+        description=f"characters, spaces left out, in {n} words in a row that occurred before, as a fraction of the "
+        f"text",
         source=_SOURCE,
         measure=lambda view: ratio(view.repeated_ngrams[n], len(view.text)),
         default=Limits(max=limit),

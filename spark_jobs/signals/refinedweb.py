@@ -1,18 +1,19 @@
-"""RefinedWeb's rules (Penedo et al. 2023, arXiv:2306.01116, sections 3.1 and 3.2), as DCLM spelled them out (Li et al. 2024, arXiv:2406.11794, published
-configuration and code).
+"""RefinedWeb's rules (Penedo et al. 2023, arXiv:2306.01116, sections 3.1 and 3.2), as DCLM spelled them out (Li et
+al. 2024, arXiv:2406.11794, published configuration and code).
 
-Its rules on lines remove text; here they are counted, and `edit_lines` removes. A document that would lose more than a twentieth of its words is rejected.
+Its rules on lines remove text; here they are counted, and `edit_lines` removes. A document that would lose more than
+a twentieth of its words is rejected.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from spark_jobs.kernels.measures.character_classes import ALPHANUMERIC
+from spark_jobs.kernels.measures.refinedweb_lines import LINE_RULES
+from spark_jobs.kernels.measures.text_view import TextView
 from spark_jobs.signals.gopher_quality import STOP_WORDS
 from spark_jobs.signals.signal import Limits, Signal, ratio
-from spark_jobs.text.measures.character_classes import ALPHANUMERIC
-from spark_jobs.text.measures.refinedweb_lines import LINE_RULES
-from spark_jobs.text.measures.text_view import TextView
 
 _SOURCE = "Penedo et al. 2023, section 3.2, as in DCLM's code"
 _FAMILY = "refinedweb"
@@ -35,7 +36,9 @@ def removed_word_fraction(view: TextView) -> float:
     starts, _ = view.stretch_bounds
     words = starts[(view.flags[starts] & ALPHANUMERIC) != 0]
     faults = view.refinedweb_faults
-    removed = np.searchsorted(words, [fault.end for fault in faults]) - np.searchsorted(words, [fault.start for fault in faults])
+    removed = np.searchsorted(words, [fault.end for fault in faults]) - np.searchsorted(
+        words, [fault.start for fault in faults]
+    )
     return ratio(int(removed.sum()), len(words))
 
 

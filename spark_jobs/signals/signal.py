@@ -1,4 +1,5 @@
-"""What a signal is: a number measured on a text, by a rule or by a model, declared once with all that follows from it."""
+"""What a signal is: a number measured on a text, by a rule or by a model, declared once with all that follows from
+it."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ class Limits:
 class Signal:
     """A number measured on the text of a document. Values are never negative and never NaN.
 
-    Without a model, the value is 0 where the text is empty, and never null. With one it is null where no such model is given, or none for the language.
+    Without a model, the value is 0 where the text is empty, and never null. With one it is null where no such model
+    is given, or none for the language.
     """
 
     family: str
@@ -37,7 +39,8 @@ class Signal:
     source: str
     """Paper and section, or program, that defines it."""
     measure: Callable[[Any], Value]
-    """Pure function from a text (`TextView`), or from the score that the model gave (a field of `ModelScores`), to the value."""
+    """Pure function from a text (`TextView`), or from the score that the model gave (a field of `ModelScores`), to
+    the value."""
     default: Limits | None
     """Limits that the source recommends; None where it is only measured."""
     at_most: float | None = None
@@ -55,11 +58,17 @@ class Signal:
     @property
     def column(self) -> Column:
         null = f"; null without a {self.model} model" if self.model else ""
-        return Column(name=f"{self.family}_{self.name}", type=self.type, description=f"{self.description} ({self.source}){null}", nullable=bool(self.model))
+        return Column(
+            name=f"{self.family}_{self.name}",
+            type=self.type,
+            description=f"{self.description} ({self.source}){null}",
+            nullable=bool(self.model),
+        )
 
     @property
     def range_condition(self) -> str:
-        """An SQL condition that holds for every possible value; NaN, which Spark orders above all numbers, does not meet it."""
+        """An SQL condition that holds for every possible value; NaN, which Spark orders above all numbers, does not
+        meet it."""
         name = self.column.name
         if self.at_most is not None:
             return f"{name} BETWEEN 0 AND {self.at_most:g}"
@@ -68,7 +77,10 @@ class Signal:
     def markdown(self) -> str:
         """A row `| key | limits | meaning | source |` of the reference."""
         limits = self.default or Limits()
-        parts = [f">= {limits.min:g}" if limits.min is not None else "", f"<= {limits.max:g}" if limits.max is not None else ""]
+        parts = [
+            f">= {limits.min:g}" if limits.min is not None else "",
+            f"<= {limits.max:g}" if limits.max is not None else "",
+        ]
         return f"| `{self.key}` | {' and '.join(filter(None, parts)) or 'measured only'} | {self.description} | {self.source} |"
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from spark_jobs.fetch import DEMO_HOST, FetchConfig, crawl
-from spark_jobs.local_site import serve
-from spark_jobs.package_docs import SiteConfig, package_site
+from spark_jobs.fetch.local_site import serve
+from spark_jobs.fetch.package_docs import SiteConfig, package_site
+from spark_jobs.fetch.pages import DEMO_HOST, FetchConfig, crawl
 
 COMMANDS = Path(sys.executable).parent
 MODULES, LICENCES, LATER = 60, 20, 25
@@ -24,9 +24,12 @@ def site() -> dict[str, bytes]:
 
 @pytest.fixture(scope="session")
 def small_crawl(site, tmp_path_factory) -> str:
-    """A glob of two WARC files: pages of modules, licences under two addresses each, and an address that is not there."""
+    """A glob of two WARC files: pages of modules, licences under two addresses each, and an address that is not
+    there."""
     licences = [path for path in site if "licence" in path][: 2 * LICENCES]
-    return crawl_pages(site, [*module_pages(site)[:MODULES], *licences, "/missing.html"], tmp_path_factory.mktemp("crawl"), files=2)
+    return crawl_pages(
+        site, [*module_pages(site)[:MODULES], *licences, "/missing.html"], tmp_path_factory.mktemp("crawl"), files=2
+    )
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +45,13 @@ def module_pages(site: dict[str, bytes]) -> list[str]:
 def crawl_pages(site: dict[str, bytes], paths: list[str], folder: Path, files: int) -> str:
     config = FetchConfig(max_pages=len(paths), delay_seconds=0, files=files)
     with serve(site) as address:
-        crawl([f"http://{DEMO_HOST}{path}" for path in paths], folder, name="small", config=config, connect_to={DEMO_HOST: address})
+        crawl(
+            [f"http://{DEMO_HOST}{path}" for path in paths],
+            folder,
+            name="small",
+            config=config,
+            connect_to={DEMO_HOST: address},
+        )
     return f"{folder}/*.warc.gz"
 
 
@@ -57,4 +66,6 @@ def pretrain(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def _run(command: str, arguments: tuple[object, ...]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([COMMANDS / command, *map(str, arguments)], capture_output=True, text=True, check=False, env=os.environ)
+    return subprocess.run(
+        [COMMANDS / command, *map(str, arguments)], capture_output=True, text=True, check=False, env=os.environ
+    )

@@ -1,4 +1,5 @@
-"""Every optional stage in one run, over a crawl of pages written here: what becomes of each page, and what the corpus holds of it."""
+"""Every optional stage in one run, over a crawl of pages written here: what becomes of each page, and what the
+corpus holds of it."""
 
 from __future__ import annotations
 
@@ -12,23 +13,23 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from schemas import exit_codes
-from schemas.configuration import load_config
-from schemas.corpus import CORPUS
-from schemas.decisions import DECISIONS
-from schemas.documents import DOCUMENTS
-from schemas.incidents import SUSPECTS
-from schemas.quarantine import QUARANTINE
-from schemas.runs import RUNS
-from schemas.tokens import TOKENS
-from spark_jobs import delta_io
-from spark_jobs.explain import explain_document
-from spark_jobs.lake_columns import LakeColumns
+from schemas.plumbing import exit_codes
+from schemas.plumbing.configuration import load_config
+from schemas.tables.corpus import CORPUS
+from schemas.tables.decisions import DECISIONS
+from schemas.tables.documents import DOCUMENTS
+from schemas.tables.incidents import SUSPECTS
+from schemas.tables.quarantine import QUARANTINE
+from schemas.tables.runs import RUNS
+from schemas.tables.tokens import TOKENS
+from spark_jobs.ask.explain import explain_document
+from spark_jobs.ask.what_if import compare, policy_of_lake
+from spark_jobs.kernels.archives.warc_writer import record_id, write_record
+from spark_jobs.lake import delta
+from spark_jobs.lake.columns import LakeColumns
 from spark_jobs.pipeline import STAGES, PipelineConfig, run_pipeline
 from spark_jobs.report.outcomes import rule_counts
 from spark_jobs.report.tables import open_tables
-from spark_jobs.text.archives.warc_writer import record_id, write_record
-from spark_jobs.what_if import compare, policy_of_lake
 from tests.end_to_end.conftest import corpus
 from training.lake_tables import append_rows
 
@@ -39,48 +40,75 @@ SCRIPT = "Please enable JavaScript to read the comments of other visitors."
 QUESTION = "Which of the four valleys that meet below the abbey carries the water of the northern glacier to the sea?"
 KEYWORD, WITHHELD_HOST = "vexmoor", "undisclosed.example"
 MILL = (
-    "The old mill stands where two streams meet, and its wheel has turned there for three hundred years without a long pause.",
-    "Visitors who come in spring find the door open, because the miller airs the grain and sweeps the dust before the first harvest.",
-    "In the loft hangs a bell that his grandfather cast; it rings when the hopper runs dry, and the whole village knows its sound.",
+    "The old mill stands where two streams meet, and its wheel has turned there for three hundred years without a long "
+    "pause.",
+    "Visitors who come in spring find the door open, because the miller airs the grain and sweeps the dust before the "
+    "first harvest.",
+    "In the loft hangs a bell that his grandfather cast; it rings when the hopper runs dry, and the whole village "
+    "knows its sound.",
 )
 GARDEN = (
-    "Behind the school the teachers keep a garden of herbs, in which every bed belongs to one class and bears the name of a poet.",
-    "When the lavender flowers the youngest pupils count bees for an hour and write the number on a slate beside the gate.",
+    "Behind the school the teachers keep a garden of herbs, in which every bed belongs to one class and bears the name "
+    "of a poet.",
+    "When the lavender flowers the youngest pupils count bees for an hour and write the number on a slate beside the "
+    "gate.",
 )
 LIGHTHOUSE = (
-    "The lighthouse keeper writes down the weather four times a day, and has not missed an entry since the winter of the great storm.",
+    "The lighthouse keeper writes down the weather four times a day, and has not missed an entry since the winter of "
+    "the great storm.",
     "Groups should write to keeper@northlight.org before they climb the tower, or call (415) 555-0132 in the morning.",
-    "From the gallery one sees both islands and the ferry between them, and on clear evenings the mountains of the mainland.",
+    "From the gallery one sees both islands and the ferry between them, and on clear evenings the mountains of the "
+    "mainland.",
 )
 BRIDGE = (
-    "Engineers closed the iron bridge for a week to replace the bolts of its middle span, which salt and frost had worn thin.",
-    "A diver inspected the piers and found them sound, though mussels cover the stone so thickly that nobody can read the date.",
+    "Engineers closed the iron bridge for a week to replace the bolts of its middle span, which salt and frost had "
+    "worn thin.",
+    "A diver inspected the piers and found them sound, though mussels cover the stone so thickly that nobody can read "
+    "the date.",
 )
 PEARS = (
-    "The orchard grows eleven kinds of pears, and the earliest of them ripens in the third week of July on the southern wall.",
-    "Windfalls go to the press behind the barn, where the juice runs into oak barrels and waits for the cold of November.",
+    "The orchard grows eleven kinds of pears, and the earliest of them ripens in the third week of July on the "
+    "southern wall.",
+    "Windfalls go to the press behind the barn, where the juice runs into oak barrels and waits for the cold of "
+    "November.",
 )
-PEARS_LATER = ("The orchard shop is closed this week, because everyone is needed for the harvest of the late pears on the northern slope of the hill.",)
+PEARS_LATER = (
+    "The orchard shop is closed this week, because everyone is needed for the harvest of the late pears on the "
+    "northern slope of the hill.",
+)
 ABBEY = (
-    "The abbey quiz is held in the cellar each winter, and the monks write all of the questions themselves during the summer.",
+    "The abbey quiz is held in the cellar each winter, and the monks write all of the questions themselves during the "
+    "summer.",
     QUESTION,
-    "Nobody answered it last year, although three of the guests had walked through that very valley on the morning of the quiz.",
+    "Nobody answered it last year, although three of the guests had walked through that very valley on the morning of "
+    "the quiz.",
 )
-POKER = ("The casino offers a game of poker to everyone who sends a message, and promises that nobody has ever left its tables poorer.",)
-VEXMOOR = (f"This page of the {KEYWORD} archive must never be stored, and its harbour ledger with nineteen entries is part of what stays unseen.",)
+POKER = (
+    "The casino offers a game of poker to everyone who sends a message, and promises that nobody has ever left its "
+    "tables poorer.",
+)
+VEXMOOR = (
+    f"This page of the {KEYWORD} archive must never be stored, and its harbour ledger with nineteen entries is part of "
+    f"what stays unseen.",
+)
 PORTRAITS = (
-    "The painter shows forty portraits of fishermen, each with the boat on which he went to sea for the first time as a boy.",
-    "She asks that her pictures and these lines be read by people and not by machines that learn to imitate them afterwards.",
+    "The painter shows forty portraits of fishermen, each with the boat on which he went to sea for the first time as "
+    "a boy.",
+    "She asks that her pictures and these lines be read by people and not by machines that learn to imitate them "
+    "afterwards.",
 )
 GERMAN = (
-    "Die alte Brauerei am Fluss wurde im vergangenen Jahr geschlossen, weil das Dach nach dem schweren Sturm nicht mehr sicher war.",
-    "Nun sammeln die Bewohner des Dorfes Geld, damit dort ein kleines Museum entsteht, in dem man die kupfernen Kessel sehen kann.",
+    "Die alte Brauerei am Fluss wurde im vergangenen Jahr geschlossen, weil das Dach nach dem schweren Sturm nicht "
+    "mehr sicher war.",
+    "Nun sammeln die Bewohner des Dorfes Geld, damit dort ein kleines Museum entsteht, in dem man die kupfernen Kessel "
+    "sehen kann.",
 )
 
 
 @dataclass(frozen=True)
 class Page:
-    """A response; `head` is what stands in the head of the page besides its title, `is_cut` makes it a gzip stream without its end."""
+    """A response; `head` is what stands in the head of the page besides its title, `is_cut` makes it a gzip stream
+    without its end."""
 
     paragraphs: tuple[str, ...]
     status: str = "200 OK"
@@ -148,18 +176,32 @@ def curated(spark, tmp_path_factory) -> Curated:
     with warc.open("wb") as file:
         for url, page in PAGES.items():
             write_record(
-                file, "response", record_id(url), datetime(2026, 5, 1, tzinfo=UTC), "application/http;msgtype=response", page.block(), {"WARC-Target-URI": url}
+                file,
+                "response",
+                record_id(url),
+                datetime(2026, 5, 1, tzinfo=UTC),
+                "application/http;msgtype=response",
+                page.block(),
+                {"WARC-Target-URI": url},
             )
     files = {
         "blocked.txt": "casino.example\n",
         "keywords.txt": f"{KEYWORD}\n",
         "opt-outs.txt": "nobody.example\n",
-        "exam.jsonl": json.dumps({"id": "q1", "text": QUESTION}) + "\n" + json.dumps({"id": "q2", "text": "Too short."}) + "\n",
-        "policy.yaml": yaml.safe_dump(POLICY | {"rights": POLICY["rights"] | {"opt_out_lists": [str(folder / "opt-outs.txt")]}}),
+        "exam.jsonl": json.dumps({"id": "q1", "text": QUESTION})
+        + "\n"
+        + json.dumps({"id": "q2", "text": "Too short."})
+        + "\n",
+        "policy.yaml": yaml.safe_dump(
+            POLICY | {"rights": POLICY["rights"] | {"opt_out_lists": [str(folder / "opt-outs.txt")]}}
+        ),
         "pipeline.yaml": yaml.safe_dump(
             {
                 "crawl": "c1",
-                "extract_text": {"url_gate": {"lists": [str(folder / "blocked.txt")]}, "safety": {"keyword_lists": [str(folder / "keywords.txt")]}},
+                "extract_text": {
+                    "url_gate": {"lists": [str(folder / "blocked.txt")]},
+                    "safety": {"keyword_lists": [str(folder / "keywords.txt")]},
+                },
                 "score_lines": {"enabled": True},
                 "deduplicate_urls": {"enabled": True},
                 "decontaminate": {"sets": {"exam": str(folder / "exam.jsonl")}},
@@ -180,13 +222,20 @@ def curated(spark, tmp_path_factory) -> Curated:
 
 def stages_run(spark, curated: Curated) -> list[str]:
     """Stages of the ledger, in the order in which they ran."""
-    return [row.stage for row in delta_io.read_table(spark, curated.lake, RUNS).orderBy("started_at").collect()]
+    return [row.stage for row in delta.read_table(spark, curated.lake, RUNS).orderBy("started_at").collect()]
 
 
 def outcomes(spark, curated: Curated) -> dict[str | None, tuple[str, tuple[str, ...]]]:
     """By URL, which what is withheld does not have: outcome, and the rules or the reason."""
-    rows = delta_io.read_table(spark, curated.lake, DOCUMENTS).join(delta_io.read_table(spark, curated.lake, DECISIONS), "doc_id").collect()
-    return {row.url: (row.outcome, tuple(row.rejected_by) or ((row.extract_reason,) if row.extract_reason else ())) for row in rows}
+    rows = (
+        delta.read_table(spark, curated.lake, DOCUMENTS)
+        .join(delta.read_table(spark, curated.lake, DECISIONS), "doc_id")
+        .collect()
+    )
+    return {
+        row.url: (row.outcome, tuple(row.rejected_by) or ((row.extract_reason,) if row.extract_reason else ()))
+        for row in rows
+    }
 
 
 def test_every_optional_stage_is_on(curated):
@@ -216,7 +265,7 @@ def test_each_page_is_kept_rejected_or_failed_for_its_reason(spark, curated):
 
 
 def test_texts_of_the_corpus_are_edited_and_a_repeated_paragraph_stays_once(spark, curated):
-    rows = delta_io.read_table(spark, curated.lake, CORPUS).collect()
+    rows = delta.read_table(spark, curated.lake, CORPUS).collect()
     assert {row.url: row.text.split("\n") for row in rows} == {
         "http://mill.example/": [*MILL, TICKETS],
         "http://garden.example/beds": list(GARDEN),
@@ -236,11 +285,13 @@ def test_texts_of_the_corpus_are_edited_and_a_repeated_paragraph_stays_once(spar
         "http://bridge.example/news/7": ("tail", 1.0),
         "http://orchard.example/pears": ("head", 1.0),
     }
-    assert delta_io.read_table(spark, curated.lake, TOKENS).count() == 5
+    assert delta.read_table(spark, curated.lake, TOKENS).count() == 5
 
 
 def test_nothing_of_a_withheld_page_is_in_any_file_of_the_lake(spark, curated):
-    assert [(row.evidence, row.list) for row in delta_io.read_table(spark, curated.lake, QUARANTINE).collect()] == [("keyword", "keywords.txt")]
+    assert [(row.evidence, row.list) for row in delta.read_table(spark, curated.lake, QUARANTINE).collect()] == [
+        ("keyword", "keywords.txt")
+    ]
     told = (KEYWORD, WITHHELD_HOST, "harbour ledger", record_id(f"http://{WITHHELD_HOST}/ledger").strip("<>"))
     files = [path for path in Path(curated.lake).rglob("*") if path.is_file()]
     assert len(files) > 50
@@ -271,8 +322,14 @@ def test_what_if_agrees_with_the_decisions(curated):
 @pytest.mark.parametrize(
     ("url", "told"),
     [
-        ("http://lighthouse.example/visit", ["edits", "pii, rule email: 1 span of 21 characters", "pii, rule phone: 1 span of 14 characters"]),
-        ("http://bridge.example/news/7", ["line, rule c4.javascript: 1 span of", "repeated, rule paragraph: 1 span of"]),
+        (
+            "http://lighthouse.example/visit",
+            ["edits", "pii, rule email: 1 span of 21 characters", "pii, rule phone: 1 span of 14 characters"],
+        ),
+        (
+            "http://bridge.example/news/7",
+            ["line, rule c4.javascript: 1 span of", "repeated, rule paragraph: 1 span of"],
+        ),
         ("http://abbey.example/quiz", ["100.0 % of item q1 of evaluation set exam", "decontamination.exam"]),
         ("http://almost.example/mill", ["near, similarity 0.", "of http://mill.example/"]),
     ],
@@ -296,9 +353,11 @@ def test_a_longer_list_of_opt_outs_decides_anew_and_measures_nothing_again(spark
         curated.run(spark)
         names = [stage.name for stage in STAGES]
         # The tokenizer stays while its own settings do.
-        assert stages_run(spark, curated)[before:] == [name for name in names[names.index("select_corpus") :] if name != "train_tokenizer"]
+        assert stages_run(spark, curated)[before:] == [
+            name for name in names[names.index("select_corpus") :] if name != "train_tokenizer"
+        ]
         assert outcomes(spark, curated)["http://garden.example/beds"] == ("rejected", ("rights.opt_out",))
-        kept = {row.url: row.text.split("\n") for row in delta_io.read_table(spark, curated.lake, CORPUS).collect()}
+        kept = {row.url: row.text.split("\n") for row in delta.read_table(spark, curated.lake, CORPUS).collect()}
         assert "http://garden.example/beds" not in kept
     finally:
         curated.opt_outs.write_text("nobody.example\n", encoding="utf-8")
@@ -306,16 +365,31 @@ def test_a_longer_list_of_opt_outs_decides_anew_and_measures_nothing_again(spark
 
 
 def suspect(doc_id: str, incident: str) -> dict[str, object]:
-    row = {"doc_id": doc_id, "source": "web", "incident_id": incident, "run": "runs/7", "time": datetime(2026, 6, 1, tzinfo=UTC), "verdict": "data fault"}
+    row = {
+        "doc_id": doc_id,
+        "source": "web",
+        "incident_id": incident,
+        "run": "runs/7",
+        "time": datetime(2026, 6, 1, tzinfo=UTC),
+        "verdict": "data fault",
+    }
     return row | {"loss": 9.5, "usual_loss": 3.25, "deviations": 8.0, "repetitions": 2}
 
 
 def test_what_a_training_run_was_harmed_by_is_rejected_from_the_next_run_on_and_measured_never_again(spark, curated):
     config = load_config(PipelineConfig, curated.pipeline)
-    rows = delta_io.read_table(spark, curated.lake, DOCUMENTS).where("url LIKE 'http://garden%' OR url LIKE 'http://twin%'").collect()
+    rows = (
+        delta.read_table(spark, curated.lake, DOCUMENTS)
+        .where("url LIKE 'http://garden%' OR url LIKE 'http://twin%'")
+        .collect()
+    )
     doc_ids = {row.url: row.doc_id for row in rows}
     before = len(stages_run(spark, curated))
-    for incident, url in (("i1", "http://garden.example/beds"), ("i2", "http://garden.example/beds"), ("i2", "http://twin.example/mill")):
+    for incident, url in (
+        ("i1", "http://garden.example/beds"),
+        ("i2", "http://garden.example/beds"),
+        ("i2", "http://twin.example/mill"),
+    ):
         append_rows(curated.lake, SUSPECTS, [suspect(doc_ids[url], incident)])
     for _ in range(2):
         run_pipeline(spark, config, lake=curated.lake, warc=str(curated.warc), until="select_corpus")
@@ -323,7 +397,9 @@ def test_what_a_training_run_was_harmed_by_is_rejected_from_the_next_run_on_and_
     decided = outcomes(spark, curated)
     assert decided["http://garden.example/beds"] == ("rejected", ("training.suspect",))
     assert decided["http://twin.example/mill"] == ("rejected", ("training.suspect", "duplicate.exact"))
-    (told,) = (rule for rule in rule_counts(open_tables(spark, curated.lake, None), {}) if rule.name == "training.suspect")
+    (told,) = (
+        rule for rule in rule_counts(open_tables(spark, curated.lake, None), {}) if rule.name == "training.suspect"
+    )
     assert (told.rejects, told.alone, told.first) == (2, 1, 2)
     own, _ = policy_of_lake(LakeColumns(curated.lake))
     after = compare(LakeColumns(curated.lake), own, own).after

@@ -1,4 +1,5 @@
-"""Whole runs of the pipeline as a user starts them: conservation, restart after kill -9, and independence of the machine."""
+"""Whole runs of the pipeline as a user starts them: conservation, restart after kill -9, and independence of the
+machine."""
 
 from __future__ import annotations
 
@@ -14,11 +15,11 @@ from pathlib import Path
 import pytest
 from pyspark.sql import Row
 
-from schemas import exit_codes
-from schemas.configuration import load_config
-from schemas.tokens import TOKENIZERS, TOKENS
-from spark_jobs import delta_io
-from spark_jobs.cli import pipeline_file
+from schemas.plumbing import exit_codes
+from schemas.plumbing.configuration import load_config
+from schemas.tables.tokens import TOKENIZERS, TOKENS
+from spark_jobs.commands.corpus import pipeline_file
+from spark_jobs.lake import delta
 from spark_jobs.pipeline import PipelineConfig, enabled_stages
 from tests.end_to_end.conftest import COMMANDS, corpus, pretrain
 from training.watching.metrics import read_metrics
@@ -27,12 +28,19 @@ pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(900)]
 
 STAGES = enabled_stages(load_config(PipelineConfig, pipeline_file("demo")))
 TABLES = tuple(stage.writes for stage in STAGES)
-SMALL = ("--set", "train_tokenizer.vocabulary_size=600", "--set", "session.driver_memory=2g", "--set", "session.shuffle_partitions=2")
+SMALL = (
+    "--set",
+    "train_tokenizer.vocabulary_size=600",
+    "--set",
+    "session.driver_memory=2g",
+    "--set",
+    "session.shuffle_partitions=2",
+)
 
 
 def rows(spark, lake: Path) -> dict[str, list[str]]:
     """Every row of every table, as sorted text."""
-    return {table.name: sorted(map(repr, delta_io.read_table(spark, str(lake), table).collect())) for table in TABLES}
+    return {table.name: sorted(map(repr, delta.read_table(spark, str(lake), table).collect())) for table in TABLES}
 
 
 @pytest.fixture(scope="module")
@@ -58,27 +66,37 @@ def test_every_record_is_kept_rejected_or_failed(undisturbed):
 
 def test_a_second_run_finds_nothing_to_do_again(spark, undisturbed, small_crawl):
     lake, printed = undisturbed
-    versions = {table.name: delta_io.current_version(spark, str(lake), table) for table in TABLES}
+    versions = {table.name: delta.current_version(spark, str(lake), table) for table in TABLES}
     again = corpus("run", "demo", "--lake", lake, "--warc", small_crawl, *SMALL)
     assert again.stdout == printed
-    assert {table.name: delta_io.current_version(spark, str(lake), table) for table in TABLES} == versions
+    assert {table.name: delta.current_version(spark, str(lake), table) for table in TABLES} == versions
 
 
 @pytest.mark.timeout(1200)
 def test_a_driver_killed_in_a_stage_leaves_the_tables_of_an_undisturbed_run(spark, undisturbed, small_crawl, tmp_path):
     lake = tmp_path / "lake"
     moments = random.Random(7)
-    # Every stage takes eight minutes; each of the framework's cases is among these: Python workers, rounds with checkpoints, joins, one task.
+    # Every stage takes eight minutes; each of the framework's cases is among these: Python workers, rounds with
+    # checkpoints, joins, one task.
     for stage in STAGES if "HEADWATER_KILL_IN_EVERY_STAGE" in os.environ else STAGES[::3]:
-        kill_in_stage(stage.name, moments.uniform(0.0, 3.0), ["run", "demo", "--lake", str(lake), "--warc", small_crawl, *SMALL])
+        kill_in_stage(
+            stage.name, moments.uniform(0.0, 3.0), ["run", "demo", "--lake", str(lake), "--warc", small_crawl, *SMALL]
+        )
     finished = corpus("run", "demo", "--lake", lake, "--warc", small_crawl, *SMALL)
     assert finished.returncode == exit_codes.DONE, finished.stderr
     assert rows(spark, lake) == rows(spark, undisturbed[0])
 
 
 def kill_in_stage(stage: str, seconds: float, arguments: list[str]) -> None:
-    """Start the command and kill its driver `seconds` after the stage has begun (or let it end, where the stage is quicker)."""
-    process = subprocess.Popen([COMMANDS / "corpus", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    """Start the command and kill its driver `seconds` after the stage has begun (or let it end, where the stage is
+    quicker)."""
+    process = subprocess.Popen(
+        [COMMANDS / "corpus", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     assert process.stderr is not None
     for line in process.stderr:
         event = json.loads(line) if line.startswith("{") else {}
@@ -100,7 +118,20 @@ def test_the_tables_do_not_depend_on_cores_or_partitions(spark, undisturbed, sma
 
 def test_what_a_later_crawl_adds_joins_a_training_run_that_has_begun(spark, undisturbed, later_crawl, tmp_path):
     lake, out = shutil.copytree(undisturbed[0], tmp_path / "lake"), tmp_path / "training"
-    train = ("run", "tiny_cpu", "--lake", lake, "--out", out, "--ranks", 1, "--set", "sample.lines=0", "--set", "checkpoint.every=10")
+    train = (
+        "run",
+        "tiny_cpu",
+        "--lake",
+        lake,
+        "--out",
+        out,
+        "--ranks",
+        1,
+        "--set",
+        "sample.lines=0",
+        "--set",
+        "checkpoint.every=10",
+    )
     assert pretrain(*train, "--set", "steps=5").returncode == exit_codes.DONE
     begun = read_metrics(out)
     before = stored_tokens(spark, lake)
@@ -110,9 +141,9 @@ def test_what_a_later_crawl_adds_joins_a_training_run_that_has_begun(spark, undi
     added = {doc_id: row for doc_id, row in after.items() if row.increment == 1}
     assert {doc_id: after[doc_id] for doc_id in after.keys() - added.keys()} == before
     assert len(added) > 10
-    assert len(delta_io.read_table(spark, str(lake), TOKENIZERS).collect()) == 1
+    assert len(delta.read_table(spark, str(lake), TOKENIZERS).collect()) == 1
 
-    version = delta_io.current_version(spark, str(lake), TOKENS)
+    version = delta.current_version(spark, str(lake), TOKENS)
     joined = pretrain(*train, "--set", "steps=20", "--set", f"stages=[{{from_step: 5, tokens_version: {version}}}]")
     assert joined.returncode == exit_codes.DONE, joined.stderr
     steps = read_metrics(out)
@@ -127,7 +158,7 @@ def test_what_a_later_crawl_adds_joins_a_training_run_that_has_begun(spark, undi
 
 
 def stored_tokens(spark, lake: Path) -> dict[str, Row]:
-    return {row.doc_id: row for row in delta_io.read_table(spark, str(lake), TOKENS).collect()}
+    return {row.doc_id: row for row in delta.read_table(spark, str(lake), TOKENS).collect()}
 
 
 def test_a_missing_warc_is_one_line(tmp_path):
@@ -147,7 +178,17 @@ def test_a_policy_that_rejects_all_pages_says_which_rules_did(undisturbed, small
     shutil.copytree(undisturbed[0], tmp_path / "lake")
     strict = tmp_path / "strict.yaml"
     strict.write_text("name: strict\nrules:\n- {signal: gopher_quality.word_count, min: 1000000, max: null}\n")
-    run = corpus("run", "demo", "--lake", tmp_path / "lake", "--warc", small_crawl, *SMALL, "--set", f"select_corpus.policy={strict}")
+    run = corpus(
+        "run",
+        "demo",
+        "--lake",
+        tmp_path / "lake",
+        "--warc",
+        small_crawl,
+        *SMALL,
+        "--set",
+        f"select_corpus.policy={strict}",
+    )
     assert run.returncode == exit_codes.NOTHING_TO_DO, run.stderr
     assert "no document is kept" in last_line(run.stderr)
     assert "word_count" in last_line(run.stderr)
@@ -158,7 +199,10 @@ def test_a_policy_that_rejects_all_pages_says_which_rules_did(undisturbed, small
     [
         ("select_corpsu.policy=english_web", "select_corpsu: unknown key"),
         ("train_tokenizer.vocabulary_size=many", "train_tokenizer.vocabulary_size: Input should be a valid integer"),
-        ("train_tokenizer.vocabulary_size=3", "train_tokenizer.vocabulary_size: Input should be greater than or equal to 300, not 3"),
+        (
+            "train_tokenizer.vocabulary_size=3",
+            "train_tokenizer.vocabulary_size: Input should be greater than or equal to 300, not 3",
+        ),
     ],
 )
 def test_a_wrong_key_or_type_is_one_line_that_names_it(tmp_path, setting, message):

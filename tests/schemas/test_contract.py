@@ -10,7 +10,7 @@ import pytest
 
 import schemas
 from schemas.contract import Check, Column, Table
-from schemas.errors import ContractError
+from schemas.plumbing.errors import ContractError
 
 PAGES = Table(
     name="pages",
@@ -35,13 +35,21 @@ TABLES = tuple(
 
 def test_arrow_and_ddl_forms_say_the_same():
     assert PAGES.arrow() == pa.schema(
-        [pa.field("id", pa.string(), nullable=False), pa.field("crawl", pa.string(), nullable=False), pa.field("scores", pa.list_(pa.float64()))]
+        [
+            pa.field("id", pa.string(), nullable=False),
+            pa.field("crawl", pa.string(), nullable=False),
+            pa.field("scores", pa.list_(pa.float64())),
+        ]
     )
     assert PAGES.ddl() == "id STRING NOT NULL,\ncrawl STRING NOT NULL,\nscores ARRAY<DOUBLE>"
 
 
 def test_a_table_is_a_folder_of_its_lake():
-    assert [PAGES.uri(lake) for lake in ("lake", "/data/lake/", "s3://bucket/lake")] == ["lake/pages", "/data/lake/pages", "s3://bucket/lake/pages"]
+    assert [PAGES.uri(lake) for lake in ("lake", "/data/lake/", "s3://bucket/lake")] == [
+        "lake/pages",
+        "/data/lake/pages",
+        "s3://bucket/lake/pages",
+    ]
 
 
 def test_the_spark_form_has_the_arrow_form_s_types():
@@ -49,12 +57,20 @@ def test_the_spark_form_has_the_arrow_form_s_types():
     from pyspark.sql.pandas.types import to_arrow_schema
 
     for table in TABLES:
-        names_and_types = [(field.name, str(field.type).replace("element", "item")) for field in to_arrow_schema(table.spark(), timezone="UTC")]
-        assert [(n, t.split(" not null")[0].rstrip(">")) for n, t in names_and_types] == [(f.name, str(f.type).rstrip(">")) for f in table.arrow()], table.name
+        names_and_types = [
+            (field.name, str(field.type).replace("element", "item"))
+            for field in to_arrow_schema(table.spark(), timezone="UTC")
+        ]
+        assert [(n, t.split(" not null")[0].rstrip(">")) for n, t in names_and_types] == [
+            (f.name, str(f.type).rstrip(">")) for f in table.arrow()
+        ], table.name
 
 
 def test_a_difference_from_the_contract_names_every_column():
-    with pytest.raises(ContractError, match=r"missing \['crawl'\], unexpected \['extra'\], changed \['scores is array<string>, not array<double>'\]"):
+    with pytest.raises(
+        ContractError,
+        match=r"missing \['crawl'\], unexpected \['extra'\], changed \['scores is array<string>, not array<double>'\]",
+    ):
         PAGES.require({"id": "string", "scores": "array<string>", "extra": "int"}, "the output")
 
 

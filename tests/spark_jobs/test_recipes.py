@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from schemas.configuration import load_config
-from spark_jobs import pipeline
+from schemas.plumbing.configuration import load_config
 from spark_jobs.pipeline import PipelineConfig
-from spark_jobs.policy import POLICY_FOLDER, resolve_policy
+from spark_jobs.recipes import bundled
+from spark_jobs.stages.decide.policy import resolve_policy
 
-PIPELINES = sorted((Path(pipeline.__file__).parent / "pipelines").glob("*.yaml"))
 RECIPES = {"fineweb", "fineweb2", "refinedweb", "dclm", "ccnet", "dolma", "headwater_english", "headwater_multilingual"}
 
 
-@pytest.mark.parametrize("path", sorted(POLICY_FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
-def test_a_bundled_policy_loads(path):
-    assert resolve_policy(path.stem).name.replace("-", "_") == path.stem
+@pytest.mark.parametrize("name", bundled("policy"))
+def test_a_bundled_policy_loads(name):
+    assert resolve_policy(name).name.replace("-", "_") == name
 
 
-@pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", bundled("pipeline").values(), ids=bundled("pipeline"))
 def test_a_bundled_pipeline_loads(path):
     assert load_config(PipelineConfig, path)
 
 
 def test_each_recipe_of_the_field_has_a_policy_and_a_pipeline():
-    assert {path.stem for path in POLICY_FOLDER.glob("*.yaml")} >= RECIPES
-    assert {path.stem for path in PIPELINES} >= RECIPES
+    assert bundled("policy").keys() >= RECIPES
+    assert bundled("pipeline").keys() >= RECIPES
 
 
 def test_a_limit_of_fineweb_2_that_could_never_fire_is_off():

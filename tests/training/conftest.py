@@ -19,7 +19,7 @@ import pytest
 from deltalake import write_deltalake
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from schemas.tokens import TOKENIZERS, TOKENS
+from schemas.tables.tokens import TOKENIZERS, TOKENS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 END = "<|endoftext|>"
@@ -32,7 +32,10 @@ def synthetic_documents(count: int, seed: int = 0) -> list[str]:
     verbs = ["carries", "follows", "turns", "crosses", "feeds", "hides", "mirrors"]
     lines = []
     for _ in range(count):
-        sentences = [f"The {draw.choice(nouns)} {draw.choice(verbs)} the {draw.choice(nouns)}." for _ in range(draw.randint(3, 30))]
+        sentences = [
+            f"The {draw.choice(nouns)} {draw.choice(verbs)} the {draw.choice(nouns)}."
+            for _ in range(draw.randint(3, 30))
+        ]
         lines.append(" ".join(sentences))
     return lines
 
@@ -42,7 +45,9 @@ def make_tokenizer(texts: list[str], vocabulary_size: int = 320) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(vocab_size=vocabulary_size, special_tokens=[END, "<|padding|>"], initial_alphabet=alphabet, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary_size, special_tokens=[END, "<|padding|>"], initial_alphabet=alphabet, show_progress=False
+    )
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
 
@@ -69,7 +74,13 @@ def token_rows(tokenizer: Tokenizer, texts: list[str], source: str = "web") -> l
     return sorted(rows, key=lambda row: (row["source"], row["shuffle_key"], row["doc_id"]))
 
 
-def write_lake(folder: Path, rows: list[dict[str, Any]], tokenizer: Tokenizer | None, files: int = 1, rows_per_group: int | None = None) -> Path:
+def write_lake(
+    folder: Path,
+    rows: list[dict[str, Any]],
+    tokenizer: Tokenizer | None,
+    files: int = 1,
+    rows_per_group: int | None = None,
+) -> Path:
     """A lake with `tokens` cut into `files` files by range of the order, and `tokenizers` (none for an empty table)."""
     from deltalake import WriterProperties
 
@@ -77,7 +88,9 @@ def write_lake(folder: Path, rows: list[dict[str, Any]], tokenizer: Tokenizer | 
         chunk = rows[part * len(rows) // files : (part + 1) * len(rows) // files]
         properties = WriterProperties(max_row_group_size=rows_per_group) if rows_per_group else None
         data = pa.Table.from_pylist(chunk, schema=TOKENS.arrow())
-        write_deltalake(str(folder / "tokens"), data, mode="append", partition_by=TOKENS.partition_by, writer_properties=properties)
+        write_deltalake(
+            str(folder / "tokens"), data, mode="append", partition_by=TOKENS.partition_by, writer_properties=properties
+        )
     definitions = []
     if tokenizer is not None:
         definition = tokenizer.to_str()
@@ -90,10 +103,15 @@ def write_lake(folder: Path, rows: list[dict[str, Any]], tokenizer: Tokenizer | 
                 "definition": definition,
                 "sample_documents": 1,
                 "sample_bytes": 1,
-                **{name: [] for name in ("languages", "sample_characters", "tokens_per_word", "bytes_per_token", "held_out")},
+                **{
+                    name: []
+                    for name in ("languages", "sample_characters", "tokens_per_word", "bytes_per_token", "held_out")
+                },
             }
         )
-    write_deltalake(str(folder / "tokenizers"), pa.Table.from_pylist(definitions, schema=TOKENIZERS.arrow()), mode="overwrite")
+    write_deltalake(
+        str(folder / "tokenizers"), pa.Table.from_pylist(definitions, schema=TOKENIZERS.arrow()), mode="overwrite"
+    )
     return folder
 
 
@@ -134,13 +152,18 @@ def two_sources(tokenizer: Tokenizer) -> Callable[[int, int], list[dict[str, Any
     """`two_sources(30, 50)`: rows of 30 documents of the source books and 50 of web, always the same."""
 
     def rows(books: int, web: int) -> list[dict[str, Any]]:
-        return [*token_rows(tokenizer, synthetic_documents(books, seed=2), "books"), *token_rows(tokenizer, synthetic_documents(web, seed=3), "web")]
+        return [
+            *token_rows(tokenizer, synthetic_documents(books, seed=2), "books"),
+            *token_rows(tokenizer, synthetic_documents(web, seed=3), "web"),
+        ]
 
     return rows
 
 
 @pytest.fixture(scope="session")
-def two_source_lake(two_sources: Callable[..., list[dict[str, Any]]], tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def two_source_lake(
+    two_sources: Callable[..., list[dict[str, Any]]], tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
     """`two_source_lake(30, 50, files=2)`: a lake of these rows, laid out as `write_lake` is told."""
 
     def make(books: int, web: int, **layout: int) -> Path:
@@ -153,14 +176,16 @@ def two_source_lake(two_sources: Callable[..., list[dict[str, Any]]], tokenizer:
 def tokenizer_of_kind() -> Callable[..., Tokenizer]:
     """`tokenizer_of_kind("sentencepiece-bpe", texts, special_tokens)`: trained as `train_tokenizer` does."""
     pytest.importorskip("sentencepiece", reason="sentencepiece is not installed: pip install headwater[spark]")
-    from spark_jobs.text.tokenization.byte_level_bpe import train_byte_level_bpe
-    from spark_jobs.text.tokenization.sentencepiece_model import as_tokenizer, train_sentencepiece
+    from spark_jobs.kernels.tokenization.byte_level_bpe import train_byte_level_bpe
+    from spark_jobs.kernels.tokenization.sentencepiece_model import as_tokenizer, train_sentencepiece
 
     def train(kind: str, texts: list[str], special_tokens: tuple[str, ...]) -> Tokenizer:
         if kind == "byte-level-bpe":
             return train_byte_level_bpe(texts, 400, split_digits=True, special_tokens=special_tokens)
         options = {"split_digits": True, "special_tokens": special_tokens, "character_coverage": 1.0}
-        return as_tokenizer(train_sentencepiece(texts, 480, algorithm="bpe" if kind == "sentencepiece-bpe" else "unigram", **options))
+        return as_tokenizer(
+            train_sentencepiece(texts, 480, algorithm="bpe" if kind == "sentencepiece-bpe" else "unigram", **options)
+        )
 
     return train
 
@@ -173,7 +198,10 @@ def run_ranks() -> Callable[..., list[str]]:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY), "CUDA_VISIBLE_DEVICES": ""}
         command = [sys.executable, str(Path(__file__).with_name(script)), str(folder)]
         logs = [(folder / f"rank-{rank}.log").open("w") for rank in range(ranks)]
-        children = [subprocess.Popen([*command, str(rank)], env=environment, stdout=log, stderr=subprocess.STDOUT) for rank, log in enumerate(logs)]
+        children = [
+            subprocess.Popen([*command, str(rank)], env=environment, stdout=log, stderr=subprocess.STDOUT)
+            for rank, log in enumerate(logs)
+        ]
         try:
             while any(child.poll() is None for child in children) and not any(child.poll() for child in children):
                 time.sleep(0.2)

@@ -1,4 +1,5 @@
-"""A rank that runs several training jobs one after the other: `run_jobs.py FOLDER RANK`. A start-up costs seconds, and a test has many layouts."""
+"""A rank that runs several training jobs one after the other: `run_jobs.py FOLDER RANK`. A start-up costs seconds,
+and a test has many layouts."""
 
 import contextlib
 import json
@@ -10,8 +11,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from schemas.errors import HeadwaterError, UsageError
-from schemas.exit_codes import DONE
+from schemas.plumbing.errors import HeadwaterError, UsageError
+from schemas.plumbing.exit_codes import DONE
 from training import cli
 from training.checkpoints.commit import read_commit
 from training.config import ModelConfig, OptimizerConfig, ParallelConfig, TrainingConfig, load_recipe
@@ -49,7 +50,10 @@ def main(folder: Path, rank: int) -> None:
             from training.evaluation.asked import Asked, open_checkpoint
             from training.evaluation.evaluate import evaluate
 
-            checkpoint, asked = Path(spec["evaluate"]), Asked(tasks=("rivers",), tasks_folder=Path(spec["tasks_folder"]), memorised=8)
+            checkpoint, asked = (
+                Path(spec["evaluate"]),
+                Asked(tasks=("rivers",), tasks_folder=Path(spec["tasks_folder"]), memorised=8),
+            )
             evaluate(open_checkpoint(checkpoint, spec["lake"], asked), checkpoint, spec["lake"], asked, device)
             continue
         if "command" in spec:
@@ -64,7 +68,11 @@ def main(folder: Path, rank: int) -> None:
         meeting = folder / f"job-{number}"
         meeting.mkdir(exist_ok=True)
         wait_for_all(meeting, rank, spec["ranks"])
-        config = load_recipe(spec["recipe"], tuple(spec["settings"])) if "recipe" in spec else TrainingConfig.model_validate(spec["config"])
+        config = (
+            load_recipe(spec["recipe"], tuple(spec["settings"]))
+            if "recipe" in spec
+            else TrainingConfig.model_validate(spec["config"])
+        )
         job = prepare(config, spec["lake"], out, spec["ranks"])
         try:
             code = run_rank(job, Placement(rank, spec["ranks"], rank, spec["ranks"], meeting), device, stop)
@@ -89,8 +97,19 @@ def write_logits(checkpoint: Path, tokens: list[list[int]], out: Path, device: t
     config = TrainingConfig.model_validate(commit.config)
     mesh = parallel.stand_alone(device, seed=99)
     sizes = {"vocabulary_size": commit.vocabulary_size, "sequence_length": config.data.sequence_length}
-    model, _ = build_model(config.model, ParallelConfig(), mesh, device, **sizes, dtype=torch.float32, seed=99, causal=config.objective.is_causal)
-    loaded = dist_checkpointing.load({"model": model.sharded_state_dict(metadata=parallel.checkpoint_metadata())}, str(checkpoint))
+    model, _ = build_model(
+        config.model,
+        ParallelConfig(),
+        mesh,
+        device,
+        **sizes,
+        dtype=torch.float32,
+        seed=99,
+        causal=config.objective.is_causal,
+    )
+    loaded = dist_checkpointing.load(
+        {"model": model.sharded_state_dict(metadata=parallel.checkpoint_metadata())}, str(checkpoint)
+    )
     model.load_state_dict(loaded["model"])
     inputs = torch.tensor(tokens)
     with torch.no_grad():
@@ -103,7 +122,13 @@ def import_model(spec: dict[str, Any], device: torch.device) -> None:
     from training.exchange.import_hf import import_hf
 
     try:
-        import_hf(Path(spec["import"]), load_recipe("tiny_cpu", tuple(spec["settings"])), spec["lake"], Path(spec["out"]), device)
+        import_hf(
+            Path(spec["import"]),
+            load_recipe("tiny_cpu", tuple(spec["settings"])),
+            spec["lake"],
+            Path(spec["out"]),
+            device,
+        )
     except UsageError as error:
         if "refused" not in spec:
             raise
@@ -111,7 +136,8 @@ def import_model(spec: dict[str, Any], device: torch.device) -> None:
 
 
 def write_facts(configs: dict[str, dict[str, object]], out: Path, device: torch.device) -> None:
-    """Of each model: its weights, those that do not decay, and how far logits of packed documents are from those of each alone and of all joined."""
+    """Of each model: its weights, those that do not decay, and how far logits of packed documents are from those of
+    each alone and of all joined."""
     import numpy as np
 
     from training.megatron import parallel
@@ -123,7 +149,9 @@ def write_facts(configs: dict[str, dict[str, object]], out: Path, device: torch.
     facts: dict[str, Any] = {}
     for name, values in configs.items():
         config = ModelConfig.model_validate(values)
-        model, transformer = build_model(config, ParallelConfig(), mesh, device, vocabulary_size=300, sequence_length=32, dtype=torch.float32, seed=0)
+        model, transformer = build_model(
+            config, ParallelConfig(), mesh, device, vocabulary_size=300, sequence_length=32, dtype=torch.float32, seed=0
+        )
         documents = np.array([[0] * 5 + [1] * 12 + [2] * 15, [0] * 20 + [1] * 12], np.int32)
         tokens = torch.arange(64).view(2, 32) * 37 % 300
         positions = torch.arange(32).expand(2, 32)
@@ -141,7 +169,9 @@ def write_facts(configs: dict[str, dict[str, object]], out: Path, device: torch.
         }
         for decay_embeddings in (False, True):
             replica = wrap_data_parallel(model, transformer)
-            groups = build_optimizer(OptimizerConfig(decay_embeddings=decay_embeddings), replica, device, torch.float32).param_groups
+            groups = build_optimizer(
+                OptimizerConfig(decay_embeddings=decay_embeddings), replica, device, torch.float32
+            ).param_groups
             still = [weight.numel() for group in groups if group["wd_mult"] == 0 for weight in group["params"]]
             facts[name]["without decay" if not decay_embeddings else "norms"] = sum(still)
     for values in ({"kernels": "transformer_engine"}, {"fp8": True}):

@@ -1,4 +1,5 @@
-"""A rank that saves, fails to save, and goes back: `save_jobs.py FOLDER RANK`. Started once for all that is asked of the saver; leaves what it saw as JSON."""
+"""A rank that saves, fails to save, and goes back: `save_jobs.py FOLDER RANK`. Started once for all that is asked of
+the saver; leaves what it saw as JSON."""
 
 import json
 import resource
@@ -114,11 +115,16 @@ def failed_save(job: Job, state: Any, device: torch.device) -> dict[str, Any]:
             dist.barrier()
             names.append([found.name for found in committed(job.out)])
     dist.barrier()
-    return {"committed": names, "message": message, "folders": sorted(path.name for path in (job.out / "checkpoints").iterdir())}
+    return {
+        "committed": names,
+        "message": message,
+        "folders": sorted(path.name for path in (job.out / "checkpoints").iterdir()),
+    }
 
 
 def small_disk(job: Job, state: Any, device: torch.device, disk: Path) -> dict[str, Any]:
-    """Room for one checkpoint, then for the tensors of another but not all that belongs to them, then for half of them. What fails is slow to be removed."""
+    """Room for one checkpoint, then for the tensors of another but not all that belongs to them, then for half of
+    them. What fails is slow to be removed."""
     from training.checkpoints import saver as saver_module
 
     remove = saver_module._remove
@@ -164,11 +170,16 @@ def flipped_byte(job: Job, state: Any) -> dict[str, Any]:
     found = prepare(job.config, job.lake, job.out, 2)
     dist.barrier()
     loaded = resume(found, state)
-    return {"found": found.first_step, "loaded": loaded.first_step, "folders": sorted(path.name for path in (job.out / "checkpoints").iterdir())}
+    return {
+        "found": found.first_step,
+        "loaded": loaded.first_step,
+        "folders": sorted(path.name for path in (job.out / "checkpoints").iterdir()),
+    }
 
 
 def when_due(job: Job, state: Any, device: torch.device) -> dict[str, Any]:
-    """What this rank asks for at steps 10 and 11: by steps, by minutes that have passed or not, and by what failures make best."""
+    """What this rank asks for at steps 10 and 11: by steps, by minutes that have passed or not, and by what failures
+    make best."""
     from training.checkpoints.saver import DUE
 
     found = {}

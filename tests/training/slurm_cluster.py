@@ -60,13 +60,19 @@ class Cluster:
 
     def command(self, *words: str, code: int = 0, cwd: Path | None = None, **variables: str) -> str:
         """Standard output of one of Slurm's commands, which must end with `code`."""
-        done = subprocess.run(words, cwd=cwd, env={**self.environment, **variables}, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            words, cwd=cwd, env={**self.environment, **variables}, capture_output=True, text=True, check=False
+        )
         assert done.returncode == code, f"{words}: {done.stderr}"
         return done.stdout
 
     def job(self, number: str) -> dict[str, str]:
         """What Slurm knows of a job."""
-        return dict(field.split("=", 1) for field in self.command("scontrol", "show", "--oneliner", "job", number).split() if "=" in field)
+        return dict(
+            field.split("=", 1)
+            for field in self.command("scontrol", "show", "--oneliner", "job", number).split()
+            if "=" in field
+        )
 
 
 @contextmanager
@@ -76,14 +82,23 @@ def start_cluster(folder: Path) -> Iterator[Cluster]:
     (folder / "state").mkdir()
     (folder / "munge.key").write_bytes(os.urandom(1024))
     (folder / "munge.key").chmod(0o600)
-    (folder / "slurm.conf").write_text(SETTINGS.format(host=socket.gethostname().split(".")[0], folder=folder, ports=_free_ports(3)))
-    munge = [f"--{name}={folder}/{file}" for name, file in (("socket", "munge.socket"), ("key-file", "munge.key"), ("pid-file", "munged.pid"))]
+    (folder / "slurm.conf").write_text(
+        SETTINGS.format(host=socket.gethostname().split(".")[0], folder=folder, ports=_free_ports(3))
+    )
+    munge = [
+        f"--{name}={folder}/{file}"
+        for name, file in (("socket", "munge.socket"), ("key-file", "munge.key"), ("pid-file", "munged.pid"))
+    ]
     munge += [f"--{name}={folder}/{file}" for name, file in (("seed-file", "munge.seed"), ("log-file", "munged.log"))]
     daemons: list[subprocess.Popen[bytes]] = []
 
     def start(*words: str) -> None:
         with (folder / f"{words[0]}-{len(daemons)}.log").open("wb") as log:
-            daemons.append(subprocess.Popen(words, env=cluster.environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True))
+            daemons.append(
+                subprocess.Popen(
+                    words, env=cluster.environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                )
+            )
 
     try:
         start("munged", "--foreground", "--force", *munge)
@@ -107,7 +122,13 @@ def start_cluster(folder: Path) -> Iterator[Cluster]:
 
 
 def _idle_nodes(cluster: Cluster) -> int:
-    found = subprocess.run(("sinfo", "--noheader", "--Node", "--format=%t"), env=cluster.environment, capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        ("sinfo", "--noheader", "--Node", "--format=%t"),
+        env=cluster.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return found.stdout.split().count("idle")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from schemas.exit_codes import NOTHING_TO_DO, USAGE
+from schemas.plumbing.exit_codes import NOTHING_TO_DO, USAGE
 from training.cli import main
 
 SMALL = ["--set", "data.sequence_length=32", "--set", "batch.tokens=256", "--set", "batch.micro_sequences=2"]
@@ -42,13 +42,18 @@ def test_a_dry_run_shows_the_resolved_run(call: Call, lake: Path, tmp_path: Path
     [
         (["--set", "model.layer=3"], "model.layer: unknown key"),
         (["--set", "steps=soon"], "steps: Input should be a valid integer"),
-        (["--ranks", "3", "--set", "parallel.tensor=2"], "world size 3 does not fit parallel.tensor 2 x parallel.pipeline 1"),
+        (
+            ["--ranks", "3", "--set", "parallel.tensor=2"],
+            "world size 3 does not fit parallel.tensor 2 x parallel.pipeline 1",
+        ),
         (["--set", "data.tokens_version=77"], "cannot be opened at version 77"),
         (["--ranks", "none"], "Invalid value for '--ranks'"),
         (["--colour"], "No such option: --colour"),
     ],
 )
-def test_a_bad_request_is_one_line_and_code_2(call: Call, lake: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
+def test_a_bad_request_is_one_line_and_code_2(
+    call: Call, lake: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
     code, out, err = call("run", "tiny_cpu", "--lake", lake, "--out", tmp_path, *arguments)
     assert code == USAGE
     assert out == ""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.configuration import UsageError, config_markdown
+from schemas.plumbing.configuration import UsageError, config_markdown
 from training.config import TrainingConfig, bundled_recipes, load_recipe, require_fit
 
 
@@ -21,7 +21,12 @@ def test_bundled_recipes_are_sound(recipe: str) -> None:
 def test_the_bundled_models_have_the_size_that_their_recipes_say() -> None:
     assert 100_000 < load_recipe("tiny_cpu").model.parameters(4096) < 1_000_000
     assert 140e6 < load_recipe("llama_150m").model.parameters(32_768) < 160e6
-    assert 1.0e9 < load_recipe("llama_1b_tp2").model.parameters(32_768) < load_recipe("llama_1b_tp2").model.parameters(128_256) < 1.25e9
+    assert (
+        1.0e9
+        < load_recipe("llama_1b_tp2").model.parameters(32_768)
+        < load_recipe("llama_1b_tp2").model.parameters(128_256)
+        < 1.25e9
+    )
     # As published with Llama 3 8B.
     assert load_recipe("llama_8b_tp4_pp2").model.parameters(128_256) == 8_030_261_248
     experts = load_recipe("moe_1b7b").model
@@ -47,7 +52,9 @@ def test_a_wrong_setting_names_its_key(setting: str, message: str) -> None:
 
 def test_an_unknown_recipe_lists_the_bundled_ones(tmp_path: Path) -> None:
     with pytest.raises(
-        UsageError, match="nonesuch: neither a file nor a bundled recipe; bundled are llama_150m, llama_1b_tp2, llama_8b_tp4_pp2, moe_1b7b, tiny_cpu"
+        UsageError,
+        match="nonesuch: neither a file nor a bundled recipe; bundled are llama_150m, llama_1b_tp2, llama_8b_tp4_pp2, "
+        "moe_1b7b, tiny_cpu",
     ):
         load_recipe("nonesuch")
 
@@ -58,11 +65,17 @@ def test_an_unknown_recipe_lists_the_bundled_ones(tmp_path: Path) -> None:
         (("parallel.tensor=3",), "parallel.tensor: 3 does not divide model.heads 4"),
         (("parallel.pipeline=3",), "parallel.pipeline: 3 does not divide model.layers 2"),
         (("parallel.sequence_parallel=true",), "parallel.sequence_parallel: needs parallel.tensor > 1"),
-        (("parallel.pipeline=2", "parallel.virtual_stages=2"), "parallel.pipeline: 2 x parallel.virtual_stages 2 does not divide model.layers 2"),
+        (
+            ("parallel.pipeline=2", "parallel.virtual_stages=2"),
+            "parallel.pipeline: 2 x parallel.virtual_stages 2 does not divide model.layers 2",
+        ),
         (("parallel.virtual_stages=2",), "parallel.virtual_stages: needs parallel.pipeline > 1"),
         (("parallel.expert=2",), "parallel.expert: needs model.experts"),
         (("parallel.expert=2", "model.experts=3"), "parallel.expert: 2 does not divide model.experts 3"),
-        (("parallel.tensor=2", "model.experts=4"), "parallel.sequence_parallel: model.experts need it where parallel.tensor > 1"),
+        (
+            ("parallel.tensor=2", "model.experts=4"),
+            "parallel.sequence_parallel: model.experts need it where parallel.tensor > 1",
+        ),
         (("parallel.context=3",), "parallel.context: twice 3 does not divide data.sequence_length 128"),
         (("batch.tokens=1000",), "batch.tokens: 1000 is no multiple of data.sequence_length 128"),
         (("model.heads=5",), "model.heads: 5 does not divide model.hidden 64"),
@@ -79,9 +92,21 @@ def test_sizes_that_do_not_fit_name_the_key(settings: tuple[str, ...], message: 
     ("settings", "world_size", "message"),
     [
         (("parallel.tensor=2",), 3, "world size 3 does not fit parallel.tensor 2 x parallel.pipeline 1"),
-        (("parallel.tensor=2", "parallel.pipeline=2"), 2, "world size 2 does not fit parallel.tensor 2 x parallel.pipeline 2"),
-        (("parallel.expert=2", "model.experts=2"), 1, "parallel.expert: 2 does not divide the 1 ranks of a pipeline stage"),
-        (("parallel.context=2",), 3, "world size 3 does not fit parallel.tensor 1 x parallel.pipeline 1 x parallel.context 2"),
+        (
+            ("parallel.tensor=2", "parallel.pipeline=2"),
+            2,
+            "world size 2 does not fit parallel.tensor 2 x parallel.pipeline 2",
+        ),
+        (
+            ("parallel.expert=2", "model.experts=2"),
+            1,
+            "parallel.expert: 2 does not divide the 1 ranks of a pipeline stage",
+        ),
+        (
+            ("parallel.context=2",),
+            3,
+            "world size 3 does not fit parallel.tensor 1 x parallel.pipeline 1 x parallel.context 2",
+        ),
         ((), 3, "batch.tokens: 8 sequences a batch are no multiple of 3 data-parallel ranks x batch.micro_sequences 4"),
     ],
 )

@@ -7,13 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import UsageError
+from schemas.plumbing.errors import UsageError
 from training.launch import RENDEZVOUS, Placement, placement
 
 
 @pytest.fixture(autouse=True)
 def no_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_STEP_ID", "MASTER_ADDR", "MASTER_PORT", RENDEZVOUS, "TORCHELASTIC_USE_AGENT_STORE"):
+    for name in (
+        "RANK",
+        "WORLD_SIZE",
+        "SLURM_PROCID",
+        "SLURM_STEP_ID",
+        "MASTER_ADDR",
+        "MASTER_PORT",
+        RENDEZVOUS,
+        "TORCHELASTIC_USE_AGENT_STORE",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -37,7 +46,14 @@ def test_local_ranks_meet_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_srun_says_rank_and_world_and_where_to_meet(monkeypatch: pytest.MonkeyPatch) -> None:
-    slurm = {"SLURM_PROCID": "1", "SLURM_STEP_ID": "0", "SLURM_NTASKS": "2", "SLURM_LOCALID": "1", "SLURM_NNODES": "1", "SLURM_JOB_ID": "41007"}
+    slurm = {
+        "SLURM_PROCID": "1",
+        "SLURM_STEP_ID": "0",
+        "SLURM_NTASKS": "2",
+        "SLURM_LOCALID": "1",
+        "SLURM_NNODES": "1",
+        "SLURM_JOB_ID": "41007",
+    }
     for name, value in slurm.items():
         monkeypatch.setenv(name, value)
     assert placement() == Placement(1, 2, 1, 2, None)
@@ -51,7 +67,12 @@ def test_a_batch_script_that_srun_did_not_start_has_no_place(monkeypatch: pytest
 
 
 def test_a_torchrun_that_cannot_restart_is_refused_before_it_has_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    torchrun = {"RANK": "0", "WORLD_SIZE": "2", "TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_MAX_RESTARTS": "3"}
+    torchrun = {
+        "RANK": "0",
+        "WORLD_SIZE": "2",
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "TORCHELASTIC_MAX_RESTARTS": "3",
+    }
     for name, value in torchrun.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UsageError, match="TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"):

@@ -16,7 +16,7 @@ import psutil
 import pytest
 import yaml
 
-from schemas.exit_codes import DONE, USAGE
+from schemas.plumbing.exit_codes import DONE, USAGE
 from tests.training.slurm_cluster import Cluster, start_cluster, why_not
 from training.checkpoints.commit import committed
 
@@ -26,11 +26,17 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SBATCH = REPOSITORY / "training" / "slurm"
 ENDLESS = 100_000
 STEPS = 120
-VARIABLES = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "HEADWATER_PYTHON": sys.executable, "PYTHONPATH": str(REPOSITORY)}
+VARIABLES = {
+    "CUDA_VISIBLE_DEVICES": "",
+    "OMP_NUM_THREADS": "1",
+    "HEADWATER_PYTHON": sys.executable,
+    "PYTHONPATH": str(REPOSITORY),
+}
 
 
 def write_recipe(folder: Path, steps: int) -> Path:
-    """A tiny model on two data-parallel ranks. Read again at every start, so that a test can set the end of a run that is under way."""
+    """A tiny model on two data-parallel ranks. Read again at every start, so that a test can set the end of a run
+    that is under way."""
     recipe = {
         "data": {"sequence_length": 64},
         "model": {"layers": 2, "hidden": 32, "heads": 2, "query_groups": 2, "ffn": 64, "tied": True},
@@ -66,8 +72,21 @@ def wait_for(condition: Callable[[], Any], alive: Callable[[], bool]) -> None:
 def undisturbed(lake: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[int, float, str]]:
     """The history of a run of STEPS steps."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    command = [sys.executable, "-m", "training.run", str(write_recipe(folder, STEPS)), "--lake", str(lake), "--out", str(folder / "out"), "--ranks", "2"]
-    done = subprocess.run(command, cwd=REPOSITORY, env={**os.environ, **VARIABLES}, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "training.run",
+        str(write_recipe(folder, STEPS)),
+        "--lake",
+        str(lake),
+        "--out",
+        str(folder / "out"),
+        "--ranks",
+        "2",
+    ]
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env={**os.environ, **VARIABLES}, capture_output=True, text=True, check=False
+    )
     assert done.returncode == DONE, done.stderr
     return history(folder / "out")
 
@@ -78,13 +97,24 @@ def assert_same(found: list[tuple[int, float, str]], expected: list[tuple[int, f
     assert found[:common] == expected[:common]
 
 
-def test_torchrun_starts_again_from_the_last_commit_when_a_rank_is_killed(lake: Path, tmp_path: Path, undisturbed: list[tuple[int, float, str]]) -> None:
+def test_torchrun_starts_again_from_the_last_commit_when_a_rank_is_killed(
+    lake: Path, tmp_path: Path, undisturbed: list[tuple[int, float, str]]
+) -> None:
     out = tmp_path / "out"
     recipe = write_recipe(tmp_path, ENDLESS)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--max-restarts=1", "--monitor-interval=0.2"]
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node=2",
+        "--max-restarts=1",
+        "--monitor-interval=0.2",
+    ]
     command = [*launcher, "-m", "training.run", str(recipe), "--lake", str(lake), "--out", str(out)]
     environment = {**os.environ, **VARIABLES, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
-    process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     wait_for(lambda: len(history(out)) >= 25 and committed(out), lambda: process.poll() is None)
     write_recipe(tmp_path, 60 + len(history(out)))
     (killed,) = [child for child in psutil.Process(process.pid).children() if child.environ().get("RANK") == "1"]
@@ -117,7 +147,10 @@ def rank_of_job(job: str, rank: int) -> psutil.Process:
     for process in psutil.process_iter():
         try:
             environment = process.environ()
-            if (environment.get("SLURM_JOB_ID"), environment.get("SLURM_PROCID")) == (job, str(rank)) and "SLURM_STEP_ID" in environment:
+            if (environment.get("SLURM_JOB_ID"), environment.get("SLURM_PROCID")) == (
+                job,
+                str(rank),
+            ) and "SLURM_STEP_ID" in environment:
                 return process
         except psutil.Error:
             continue
@@ -132,7 +165,16 @@ def test_slurm_restarts_killed_ranks_and_requeues_a_job_that_was_warned(
     recipe = write_recipe(tmp_path, ENDLESS)
     options = ["--parsable", "--ntasks=2", f"--output={tmp_path}/log"]
     job = cluster.command(
-        "sbatch", *options, str(SBATCH / "single_node.sbatch"), str(recipe), "--lake", str(lake), "--out", str(out), cwd=REPOSITORY, **VARIABLES
+        "sbatch",
+        *options,
+        str(SBATCH / "single_node.sbatch"),
+        str(recipe),
+        "--lake",
+        str(lake),
+        "--out",
+        str(out),
+        cwd=REPOSITORY,
+        **VARIABLES,
     ).strip()
 
     def alive() -> bool:
@@ -161,11 +203,19 @@ def test_slurm_restarts_killed_ranks_and_requeues_a_job_that_was_warned(
 def test_ranks_on_two_nodes_meet_and_a_wrong_setting_is_told_once(
     cluster: Cluster, lake: Path, tmp_path: Path, undisturbed: list[tuple[int, float, str]]
 ) -> None:
-    options = ["--wait", "--nodes=2", "--ntasks-per-node=1", f"--output={tmp_path}/log", str(SBATCH / "multi_node.sbatch")]
+    options = [
+        "--wait",
+        "--nodes=2",
+        "--ntasks-per-node=1",
+        f"--output={tmp_path}/log",
+        str(SBATCH / "multi_node.sbatch"),
+    ]
     run = [str(write_recipe(tmp_path, 12)), "--lake", str(lake), "--out", str(tmp_path / "out")]
     variables = {**VARIABLES, "MASTER_ADDR": "127.0.0.1"}
     cluster.command("sbatch", *options, *run, "--set", "batch.tokens=1000", code=USAGE, cwd=REPOSITORY, **variables)
-    assert (tmp_path / "log").read_text().count("pretrain: batch.tokens: 1000 is no multiple") == 1, (tmp_path / "log").read_text()
+    assert (tmp_path / "log").read_text().count("pretrain: batch.tokens: 1000 is no multiple") == 1, (
+        tmp_path / "log"
+    ).read_text()
     cluster.command("sbatch", *options, *run, cwd=REPOSITORY, **variables)
     found = history(tmp_path / "out")
     assert len(found) == 12

@@ -11,7 +11,7 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from schemas.configuration import config_json
+from schemas.plumbing.configuration import config_json
 from training.config import load_recipe
 from training.ledger import record_run
 from training.reading.delta_tokens import open_tokens
@@ -35,7 +35,9 @@ def test_rows_are_added_and_the_table_refuses_what_its_checks_forbid(tmp_path: P
     record(tmp_path, lake, "second", 0.0)
     with pytest.raises(DeltaError):
         record(tmp_path, lake, "third", -1.0)
-    rows = sorted(pa.table(DeltaTable(str(tmp_path / "runs")).to_pyarrow_table()).to_pylist(), key=lambda row: row["run_id"])
+    rows = sorted(
+        pa.table(DeltaTable(str(tmp_path / "runs")).to_pyarrow_table()).to_pylist(), key=lambda row: row["run_id"]
+    )
     assert [row["run_id"] for row in rows] == ["first", "second"]
     assert rows[0]["stage"] == "pretrain"
     assert rows[0]["config"] == config_json(load_recipe("tiny_cpu"))

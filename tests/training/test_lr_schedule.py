@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as draw
 
-from schemas.configuration import UsageError
+from schemas.plumbing.configuration import UsageError
 from training.config import ScheduleConfig, load_recipe
 from training.lr_schedule import learning_rate
 
@@ -23,7 +23,10 @@ def test_it_warms_up_in_equal_steps_to_the_peak() -> None:
 
 def test_it_warms_up_over_tokens_however_many_a_step_has() -> None:
     schedule = ScheduleConfig(kind="wsd", warmup_tokens=1000)
-    found = [learning_rate(step, peak=2.0, schedule=schedule, steps=100, tokens=tokens) for step, tokens in enumerate([100, 300, 700, 1500])]
+    found = [
+        learning_rate(step, peak=2.0, schedule=schedule, steps=100, tokens=tokens)
+        for step, tokens in enumerate([100, 300, 700, 1500])
+    ]
     assert found == pytest.approx([0.2, 0.6, 1.4, 2.0])
 
 
@@ -37,7 +40,9 @@ def test_it_warms_up_over_tokens_however_many_a_step_has() -> None:
         ({"kind": "wsd", "decay_steps": 8, "decay": "cosine", "final_ratio": 0.0}, [1.0, 0.854, 0.5, 0.146, 0.0, 0.0]),
     ],
 )
-def test_it_falls_in_the_form_that_is_asked_for_and_stays_at_the_floor(schedule: dict[str, Any], expected: list[float]) -> None:
+def test_it_falls_in_the_form_that_is_asked_for_and_stays_at_the_floor(
+    schedule: dict[str, Any], expected: list[float]
+) -> None:
     found = rates(99, 11, warmup_steps=0, end_step=8, **schedule)
     assert found[::2] == pytest.approx([*expected[:5], expected[5]], abs=1e-3)
     assert found == sorted(found, reverse=True)
@@ -60,7 +65,10 @@ def test_a_run_that_goes_on_with_more_tokens_keeps_its_past_and_warms_up_again()
 
 def test_a_scale_lowers_every_rate() -> None:
     schedule = ScheduleConfig(warmup_steps=3)
-    whole, half = ([learning_rate(step, peak=1.0, schedule=schedule, steps=9, scale=scale) for step in range(9)] for scale in (1.0, 0.5))
+    whole, half = (
+        [learning_rate(step, peak=1.0, schedule=schedule, steps=9, scale=scale) for step in range(9)]
+        for scale in (1.0, 0.5)
+    )
     assert half == [rate / 2 for rate in whole]
 
 
@@ -77,16 +85,23 @@ def test_a_run_shorter_than_its_warmup_never_divides_by_zero() -> None:
     step=draw.integers(0, 100),
     tokens=draw.integers(1, 10**6),
 )
-def test_every_rate_is_between_zero_and_the_peak(kind: str, warmup: int, end: int, floor: float, rewarm: int | None, step: int, tokens: int) -> None:
+def test_every_rate_is_between_zero_and_the_peak(
+    kind: str, warmup: int, end: int, floor: float, rewarm: int | None, step: int, tokens: int
+) -> None:
     rewarm = rewarm if rewarm is None or rewarm < end else None
-    schedule = ScheduleConfig(kind=kind, warmup_steps=warmup, end_step=end, final_ratio=floor, rewarm_step=rewarm, warmup_tokens=500_000)  # type: ignore[arg-type]
+    schedule = ScheduleConfig(
+        kind=kind, warmup_steps=warmup, end_step=end, final_ratio=floor, rewarm_step=rewarm, warmup_tokens=500_000
+    )  # type: ignore[arg-type]
     assert 0 <= learning_rate(step, peak=1.0, schedule=schedule, steps=end, tokens=tokens) <= 1 + 1e-12
 
 
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("schedule.decay_steps=5", "schedule: decay_steps: only kind wsd has a fall of its own; say with end_step where cosine ends"),
+        (
+            "schedule.decay_steps=5",
+            "schedule: decay_steps: only kind wsd has a fall of its own; say with end_step where cosine ends",
+        ),
         ("schedule={rewarm_step: 9, end_step: 9}", "schedule: end_step: 9 is not after rewarm_step 9"),
         ("model={experts: 2, experts_per_token: 3}", "model: experts_per_token: 3 of 2 experts"),
     ],

@@ -12,8 +12,8 @@ import pytest
 from deltalake import write_deltalake
 from tokenizers import Tokenizer
 
-from schemas.errors import NothingToDo, UsageError
-from schemas.tokens import TOKENS
+from schemas.plumbing.errors import NothingToDo, UsageError
+from schemas.tables.tokens import TOKENS
 from training.checkpoints.commit import folder_of, write_commit
 from training.config import BatchConfig, DataConfig, StageConfig, TrainingConfig
 from training.prepare import prepare
@@ -23,7 +23,13 @@ Rows = list[dict[str, Any]]
 
 def config(*stages: StageConfig, **changes: Any) -> TrainingConfig:
     return TrainingConfig(
-        **{"data": DataConfig(sequence_length=64), "batch": BatchConfig(tokens=512, micro_sequences=1), "steps": 40, "stages": stages, **changes}
+        **{
+            "data": DataConfig(sequence_length=64),
+            "batch": BatchConfig(tokens=512, micro_sequences=1),
+            "steps": 40,
+            "stages": stages,
+            **changes,
+        }
     )
 
 
@@ -44,7 +50,9 @@ def test_a_stage_that_is_still_to_come_can_be_added_to_a_run(lake: Path, tmp_pat
 
 def test_a_stage_that_would_change_what_has_been_read_is_refused_by_its_key(lake: Path, tmp_path: Path) -> None:
     out = stopped_run(lake, tmp_path, 10)
-    with pytest.raises(UsageError, match=r"is a checkpoint of another run: .*plan\.stages\.1\.first_batch None there, 9 here"):
+    with pytest.raises(
+        UsageError, match=r"is a checkpoint of another run: .*plan\.stages\.1\.first_batch None there, 9 here"
+    ):
         prepare(config(StageConfig(from_step=9, weights={"web": 1.0})), str(lake), out, 1)
     with pytest.raises(UsageError, match=r"plan\.stages\.0\.packing chop there, best_fit here"):
         prepare(config(data=DataConfig(sequence_length=64, packing="best_fit")), str(lake), out, 1)
@@ -63,7 +71,11 @@ def later_rows(rows: Rows) -> pa.Table:
 
 
 def test_a_resumed_run_keeps_its_version_and_a_stage_can_join_the_next(
-    tmp_path: Path, tokenizer: Tokenizer, new_lake: Callable[..., Path], rows_of: Callable[..., Rows], texts_of: Callable[..., list[str]]
+    tmp_path: Path,
+    tokenizer: Tokenizer,
+    new_lake: Callable[..., Path],
+    rows_of: Callable[..., Rows],
+    texts_of: Callable[..., list[str]],
 ) -> None:
     rows = rows_of(tokenizer, texts_of(60))
     lake = new_lake(tmp_path / "lake", rows[::2], tokenizer)
@@ -71,7 +83,10 @@ def test_a_resumed_run_keeps_its_version_and_a_stage_can_join_the_next(
     write_deltalake(str(lake / "tokens"), later_rows(rows[1::2]), mode="append", partition_by=TOKENS.partition_by)
     assert prepare(config(), str(lake), out, 1).table.versions == (0,)
     joined = prepare(config(StageConfig(from_step=5, tokens_version=1)), str(lake), out, 1)
-    assert [(part.source, part.number, part.tokens_version) for part in joined.plan.parts] == [("web", 0, 0), ("web", 1, 1)]
+    assert [(part.source, part.number, part.tokens_version) for part in joined.plan.parts] == [
+        ("web", 0, 0),
+        ("web", 1, 1),
+    ]
 
 
 def test_a_run_that_is_further_than_it_is_asked_for_is_refused(lake: Path, tmp_path: Path) -> None:
@@ -80,7 +95,10 @@ def test_a_run_that_is_further_than_it_is_asked_for_is_refused(lake: Path, tmp_p
 
 
 def test_batches_that_ranks_cannot_share_are_refused_with_their_step(lake: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"12 sequences a batch from step 5 are no multiple of 8 data-parallel ranks x batch\.micro_sequences 1"):
+    with pytest.raises(
+        UsageError,
+        match=r"12 sequences a batch from step 5 are no multiple of 8 data-parallel ranks x batch\.micro_sequences 1",
+    ):
         prepare(config(StageConfig(from_step=5, batch_tokens=768)), str(lake), tmp_path, 8)
 
 

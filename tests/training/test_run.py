@@ -1,4 +1,5 @@
-"""Real runs on real ranks: stopped by a signal, killed, failed on one rank, resumed to the end, exported and sampled."""
+"""Real runs on real ranks: stopped by a signal, killed, failed on one rank, resumed to the end, exported and
+sampled."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ import pytest
 from deltalake import DeltaTable
 from tokenizers import Tokenizer
 
-from schemas.exit_codes import CONTRACT_BROKEN, DONE, FAILED, RUN_AGAIN, USAGE
-from schemas.runs import RUNS
+from schemas.plumbing.exit_codes import CONTRACT_BROKEN, DONE, FAILED, RUN_AGAIN, USAGE
+from schemas.tables.runs import RUNS
 from training.checkpoints.commit import COMMITTED, committed
 from training.exchange.export_hf import export
 from training.watching.metrics import read_metrics
@@ -47,9 +48,23 @@ SETTINGS = {
 def start(lake: Path, out: Path, ranks: int = 2, **changes: Any) -> subprocess.Popen[str]:
     settings = {**SETTINGS, **{key.replace("__", "."): value for key, value in changes.items()}}
     options = [part for key, value in settings.items() for part in ("--set", f"{key}={json.dumps(value)}")]
-    command = [sys.executable, "-m", "training.run", "tiny_cpu", "--lake", str(lake), "--out", str(out), "--ranks", str(ranks), *options]
+    command = [
+        sys.executable,
+        "-m",
+        "training.run",
+        "tiny_cpu",
+        "--lake",
+        str(lake),
+        "--out",
+        str(out),
+        "--ranks",
+        str(ranks),
+        *options,
+    ]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def wait_for_step(process: subprocess.Popen[str], out: Path, step: int) -> None:
@@ -141,7 +156,12 @@ def test_the_ledger_has_one_row_of_the_finished_run(story: Story) -> None:
     assert rows[0]["stage"] == "pretrain"
     counts = json.loads(rows[0]["counts"])
     steps = read_metrics(story.out)
-    assert counts == {"steps": len(steps), "tokens": steps[-1].tokens, "first_loss": steps[0].loss, "last_loss": steps[-1].loss}
+    assert counts == {
+        "steps": len(steps),
+        "tokens": steps[-1].tokens,
+        "first_loss": steps[0].loss,
+        "last_loss": steps[-1].loss,
+    }
 
 
 def test_another_model_or_order_is_refused_by_name(story: Story) -> None:
@@ -163,7 +183,9 @@ def test_a_checkpoint_that_lost_a_file_is_refused(story: Story, tmp_path: Path) 
 
 
 def test_auto_tokenizer_loads_beside_the_exported_model(story: Story, tmp_path: Path, tokenizer: Tokenizer) -> None:
-    transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install headwater[eval]")
+    transformers = pytest.importorskip(
+        "transformers", reason="transformers is not installed: pip install headwater[eval]"
+    )
     export(committed(story.out)[-1], tmp_path)
     loaded = transformers.AutoTokenizer.from_pretrained(tmp_path)
     text = "The river feeds  the mill.\n\tcaf\u00e9 2026"

@@ -1,4 +1,5 @@
-"""The Kubernetes example, as far as it can be checked without a cluster: its parts fit together, and torchrun takes its arguments."""
+"""The Kubernetes example, as far as it can be checked without a cluster: its parts fit together, and torchrun takes
+its arguments."""
 
 from __future__ import annotations
 
@@ -31,7 +32,12 @@ def command_of(job: dict[str, Any], index: int) -> list[str]:
 
 def test_the_service_names_the_pods_that_the_job_makes(service_and_job: tuple[dict[str, Any], dict[str, Any]]) -> None:
     service, job = service_and_job
-    assert (service["apiVersion"], service["kind"], job["apiVersion"], job["kind"]) == ("v1", "Service", "batch/v1", "Job")
+    assert (service["apiVersion"], service["kind"], job["apiVersion"], job["kind"]) == (
+        "v1",
+        "Service",
+        "batch/v1",
+        "Job",
+    )
     pod = job["spec"]["template"]["spec"]
     assert service["spec"]["clusterIP"] == "None"
     assert service["spec"]["selector"] == {"job-name": job["metadata"]["name"]}
@@ -43,7 +49,9 @@ def test_the_service_names_the_pods_that_the_job_makes(service_and_job: tuple[di
     assert all(isinstance(entry["value"], str) for entry in container["env"])
 
 
-def test_torchrun_takes_its_arguments_and_the_first_pod_is_the_host(service_and_job: tuple[dict[str, Any], dict[str, Any]]) -> None:
+def test_torchrun_takes_its_arguments_and_the_first_pod_is_the_host(
+    service_and_job: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
     from torch.distributed.run import get_args_parser
 
     service, job = service_and_job

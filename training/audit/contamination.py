@@ -1,4 +1,5 @@
-"""Which items of evaluation sets a run has read: the lake's table `decontamination` says which documents hold some, and the plan which of these were read."""
+"""Which items of evaluation sets a run has read: the lake's table `decontamination` says which documents hold some,
+and the plan which of these were read."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 
 from deltalake import DeltaTable
 
-from schemas.decontamination import DECONTAMINATION
+from schemas.tables.decontamination import DECONTAMINATION
 from training.audit.exposure import exposures
 from training.order.plan import Plan
 from training.order.skips import Skips
@@ -16,7 +17,8 @@ from training.reading.delta_tokens import TokenTable, open_table
 
 @dataclass(frozen=True)
 class Overlap:
-    """Documents of the lake that share an n-gram with an evaluation set, and those of them that the run has read; `whole_items` hold an item whole."""
+    """Documents of the lake that share an n-gram with an evaluation set, and those of them that the run has read;
+    `whole_items` hold an item whole."""
 
     set_name: str
     documents: int
@@ -28,8 +30,16 @@ def overlaps(lake: str, plan: Plan, table: TokenTable, *, steps: int, skips: Ski
     """One for each evaluation set that `corpus run` looked for and found; none where it looked for none."""
     if not DeltaTable.is_deltatable(DECONTAMINATION.uri(lake)):
         return []
-    rows = open_table(lake, DECONTAMINATION).to_pyarrow_dataset().to_table(columns=["doc_id", "set_name", "item_share"]).to_pylist()
-    seen = {one.doc_id for one in exposures(plan, table, {row["doc_id"] for row in rows}, done=steps, steps=steps, skips=skips)}
+    rows = (
+        open_table(lake, DECONTAMINATION)
+        .to_pyarrow_dataset()
+        .to_table(columns=["doc_id", "set_name", "item_share"])
+        .to_pylist()
+    )
+    seen = {
+        one.doc_id
+        for one in exposures(plan, table, {row["doc_id"] for row in rows}, done=steps, steps=steps, skips=skips)
+    }
     by_set = defaultdict(list)
     for row in rows:
         by_set[row["set_name"]].append(row)

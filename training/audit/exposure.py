@@ -1,4 +1,5 @@
-"""From a page to the steps that saw it: the inverse of the order, computed from the plan; no log of what was read is kept or needed."""
+"""From a page to the steps that saw it: the inverse of the order, computed from the plan; no log of what was read is
+kept or needed."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from training.reading.delta_tokens import PartReader, TokenTable
 
 @dataclass(frozen=True)
 class Exposure:
-    """`tokens` tokens of a document that step `step` (the first is 1) reads, in row `row` of its global batch; `seen` where the run has done that step."""
+    """`tokens` tokens of a document that step `step` (the first is 1) reads, in row `row` of its global batch;
+    `seen` where the run has done that step."""
 
     doc_id: str
     step: int
@@ -25,8 +27,11 @@ class Exposure:
     seen: bool
 
 
-def exposures(plan: Plan, table: TokenTable, doc_ids: set[str], *, done: int, steps: int, skips: Skips) -> list[Exposure]:
-    """Every reading of the documents in a run of `steps` steps of which `done` are done, by step. Batches that were skipped are left out."""
+def exposures(
+    plan: Plan, table: TokenTable, doc_ids: set[str], *, done: int, steps: int, skips: Skips
+) -> list[Exposure]:
+    """Every reading of the documents in a run of `steps` steps of which `done` are done, by step. Batches that were
+    skipped are left out."""
     found: list[Exposure] = []
     until = batch_of_step(steps, skips)
     for number, part in enumerate(plan.parts):
@@ -41,7 +46,8 @@ def exposures(plan: Plan, table: TokenTable, doc_ids: set[str], *, done: int, st
 
 
 def checkpoint_before(exposed: list[Exposure], committed_steps: list[int]) -> int | None:
-    """The newest of the checkpoints that no exposure came before; None where there is none, or where nothing was seen yet."""
+    """The newest of the checkpoints that no exposure came before; None where there is none, or where nothing was
+    seen yet."""
     first = min((exposure.step for exposure in exposed if exposure.seen), default=None)
     return max((step for step in committed_steps if first is not None and step < first), default=None)
 
@@ -56,7 +62,10 @@ def print_exposure(run: PastRun, lake: str, name: str) -> None:
     seen = [exposure for exposure in found if exposure.seen]
     ahead = [exposure for exposure in found if not exposure.seen]
     before = checkpoint_before(found, run.checkpoint_steps)
-    print(f"documents       {len(pages)}, of which {len({exposure.doc_id for exposure in seen})} have been read", file=sys.stderr)
+    print(
+        f"documents       {len(pages)}, of which {len({exposure.doc_id for exposure in seen})} have been read",
+        file=sys.stderr,
+    )
     print(f"seen            {_tokens(seen)} by step {run.commit.step}", file=sys.stderr)
     print(f"still ahead     {_tokens(ahead)} up to step {run.config.steps}", file=sys.stderr)
     if seen:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.errors import UsageError
+from schemas.plumbing.errors import UsageError
 from training.checkpoints.commit import Commit, committed, newest_commit, step_of
 from training.config import TrainingConfig
 from training.order.plan import Plan

@@ -13,13 +13,14 @@ import pyarrow.dataset as ds
 from deltalake import DeltaTable
 
 from schemas.contract import Table
-from schemas.corpus import CORPUS
-from schemas.documents import DOCUMENTS
-from schemas.errors import NothingToDo
+from schemas.plumbing.errors import NothingToDo
+from schemas.tables.corpus import CORPUS
+from schemas.tables.documents import DOCUMENTS
 from training.reading.delta_tokens import open_table, system_of
 
 HOLDERS = (CORPUS, DOCUMENTS)
-"""Tables that say which page a document is, the smaller one first. What has left the corpus since it was trained on is still a document."""
+"""Tables that say which page a document is, the smaller one first. What has left the corpus since it was trained on
+is still a document."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,11 @@ def find_pages(lake: str, name: str) -> list[Page]:
     A domain is that of the registry (`example.org`); a name with a scheme or a path is a URL.
     """
     by_name = [pc.field(column) == name for column in ("doc_id", "url", "domain")]
-    pages = {page.doc_id: page for contract in HOLDERS for page in _pages(lake, contract, by_name[0] | by_name[1] | by_name[2])}
+    pages = {
+        page.doc_id: page
+        for contract in HOLDERS
+        for page in _pages(lake, contract, by_name[0] | by_name[1] | by_name[2])
+    }
     if not pages:
         raise NothingToDo(f"{name}: no document of the lake has this id, URL or domain")
     return sorted(pages.values(), key=lambda page: page.doc_id)
@@ -63,6 +68,8 @@ def _pages(lake: str, contract: Table, condition: Any) -> list[Page]:
     table = open_table(lake, contract)
     paths = [unquote(path) for path in pa.table(table.get_add_actions(flatten=True))["path"].to_pylist()]
     # The partition's value is in the name of the folder, not in the file.
-    files = ds.dataset(sorted(paths), filesystem=system_of(table), format="parquet", partitioning=ds.partitioning(flavor="hive"))
+    files = ds.dataset(
+        sorted(paths), filesystem=system_of(table), format="parquet", partitioning=ds.partitioning(flavor="hive")
+    )
     columns = ["doc_id", "url", "domain", "crawl", "warc_path", "warc_offset"]
     return [Page(**row) for row in files.to_table(columns=columns, filter=condition).to_pylist()]

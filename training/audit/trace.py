@@ -1,4 +1,5 @@
-"""From a step to the documents that it trained on: recomputed from the plan, and checked by the hash that the run recorded."""
+"""From a step to the documents that it trained on: recomputed from the plan, and checked by the hash that the run
+recorded."""
 
 from __future__ import annotations
 
@@ -48,11 +49,19 @@ def print_trace(run: PastRun, lake: str, step: int, rank: int | None, ranks: int
     for span in spans:
         page = pages.get(span.doc_id)
         # A page that the corpus holds no more has no URL.
-        where = {"url": page.url, "warc_path": page.warc_path, "warc_offset": page.warc_offset} if page else {"url": None}
+        where = (
+            {"url": page.url, "warc_path": page.warc_path, "warc_offset": page.warc_offset} if page else {"url": None}
+        )
         print(json.dumps({**asdict(span), **where}, ensure_ascii=False))
     recorded = next((line.batch_hash for line in read_metrics(run.out) if line.step == step), None)
     found = batch_hash(run.plan, run.table, index)
-    verdict = "is still to come" if recorded is None else "equals the recorded one" if recorded == found else f"DIFFERS from the recorded {recorded}"
+    verdict = (
+        "is still to come"
+        if recorded is None
+        else "equals the recorded one"
+        if recorded == found
+        else f"DIFFERS from the recorded {recorded}"
+    )
     print(f"batch {index} of step {step}: hash {found} {verdict}", file=sys.stderr)
 
 

@@ -1,4 +1,5 @@
-"""What a checkpoint holds of the live objects, and how they get it back in any layout. `training.checkpoints.saver` makes checkpoints."""
+"""What a checkpoint holds of the live objects, and how they get it back in any layout. `training.checkpoints.saver`
+makes checkpoints."""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ def sharded(state: TrainingState) -> dict[str, Any]:
 
 
 def load(state: TrainingState, folder: Path, commit: Commit) -> None:
-    """Bring the state back, whatever layout wrote it. Random states come back in the same layout only; in another one they stay as seeded."""
+    """Bring the state back, whatever layout wrote it. Random states come back in the same layout only; in another
+    one they stay as seeded."""
     wanted = _model_and_optimizer(state)
     same_layout = commit.layout == state.mesh.layout
     if same_layout:

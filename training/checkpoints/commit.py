@@ -1,5 +1,5 @@
-"""What a checkpoint says about itself: its commit, and what is found of it later. Imports no torch, so that a run can be refused before anything
-heavy starts."""
+"""What a checkpoint says about itself: its commit, and what is found of it later. Imports no torch, so that a run
+can be refused before anything heavy starts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import UsageError
+from schemas.plumbing.errors import UsageError
 from training.order.plan import Plan
 from training.order.skips import batch_of_step, read_skips
 
@@ -89,7 +89,8 @@ def undone(out: Path) -> list[Path]:
 
 
 def read_commit(folder: Path) -> Commit:
-    """The commit of a checkpoint folder; `UsageError` where it is none, `DamagedCheckpoint` where files are missing or cut short."""
+    """The commit of a checkpoint folder; `UsageError` where it is none, `DamagedCheckpoint` where files are missing
+    or cut short."""
     values, files = _read_marker(folder)
     for name, facts in files.items():
         path = folder / name
@@ -100,7 +101,8 @@ def read_commit(folder: Path) -> Commit:
 
 
 def newest_commit(out: Path) -> tuple[Path, Commit] | None:
-    """The last committed checkpoint of a run that is whole; None where there is none at all. Damaged ones are passed over: `set_aside` tells of them.
+    """The last committed checkpoint of a run that is whole; None where there is none at all. Damaged ones are passed
+    over: `set_aside` tells of them.
 
     `DamagedCheckpoint` where every one is damaged: starting anew is for the user to decide.
     """
@@ -117,7 +119,8 @@ def newest_commit(out: Path) -> tuple[Path, Commit] | None:
 
 
 def set_aside(folder: Path) -> str | None:
-    """Rename a damaged checkpoint, so that nothing mistakes it for a whole one and nothing removes it; returns why, None where it is whole.
+    """Rename a damaged checkpoint, so that nothing mistakes it for a whole one and nothing removes it; returns why,
+    None where it is whole.
 
     Call it on one rank only.
     """
@@ -130,7 +133,8 @@ def set_aside(folder: Path) -> str | None:
 
 
 def undo_after(out: Path, step: int) -> list[Path]:
-    """Take checkpoints of later steps out of the run's history, which goes on from `step`; they stay for a while, under another name.
+    """Take checkpoints of later steps out of the run's history, which goes on from `step`; they stay for a while,
+    under another name.
 
     Call it on one rank only.
     """
@@ -142,14 +146,16 @@ def rename_damaged(folder: Path) -> Path:
 
 
 def wrong_files(folder: Path, part: int, parts: int) -> list[str]:
-    """Files whose content is not what the commit says, among every `parts`-th from `part` on: each rank reads its share."""
+    """Files whose content is not what the commit says, among every `parts`-th from `part` on: each rank reads its
+    share."""
     _, files = _read_marker(folder)
     names = sorted(files)[part::parts]
     return [name for name in names if file_facts(folder / name) != files[name]]
 
 
 def write_commit(folder: Path, commit: Commit, files: dict[str, FileFacts]) -> None:
-    """Make a checkpoint of a folder, in one step and for good: the marker comes last, and only after all it names is on disk."""
+    """Make a checkpoint of a folder, in one step and for good: the marker comes last, and only after all it names is
+    on disk."""
     for path in folder.iterdir():
         _flush_to_disk(path)
     marker = {**asdict(commit), "files": {name: asdict(files[name]) for name in sorted(files)}}
@@ -168,22 +174,30 @@ def file_facts(path: Path) -> FileFacts:
 
 
 def require_same_run(found: Commit, expected: Commit, folder: Path) -> None:
-    """Refuse to go on from a checkpoint of other tokens, another tokenizer, model, or order; the message names each difference."""
+    """Refuse to go on from a checkpoint of other tokens, another tokenizer, model, or order; the message names each
+    difference."""
     differences = []
     for name in ("tokenizer", "vocabulary_size"):
         if getattr(found, name) != getattr(expected, name):
-            differences.append(f"{name} {str(getattr(found, name))[:12]} there, {str(getattr(expected, name))[:12]} here")
+            differences.append(
+                f"{name} {str(getattr(found, name))[:12]} there, {str(getattr(expected, name))[:12]} here"
+            )
     # A plan may change what comes, not what has been.
     past = [_leaves(asdict(Plan.from_dict(commit.plan).before(found.next_batch))) for commit in (found, expected)]
     pairs = {"plan": (past[0], past[1]), "model": (found.config["model"], expected.config["model"])}
     pairs["optimizer"] = ({"kind": found.config["optimizer"]["kind"]}, {"kind": expected.config["optimizer"]["kind"]})
-    pairs["parallel"] = tuple({"shard_optimizer": commit.config["parallel"].get("shard_optimizer", False)} for commit in (found, expected))  # type: ignore[assignment]
+    pairs["parallel"] = tuple(
+        {"shard_optimizer": commit.config["parallel"].get("shard_optimizer", False)} for commit in (found, expected)
+    )  # type: ignore[assignment]
     for group, (there, here) in pairs.items():
         for key in sorted({*there, *here}):
             if _plain(there.get(key)) != _plain(here.get(key)):
                 differences.append(f"{group}.{key} {there.get(key)} there, {here.get(key)} here")
     if differences:
-        raise UsageError(f"{folder}: is a checkpoint of another run: {'; '.join(differences)}; choose another --out, or the former settings")
+        raise UsageError(
+            f"{folder}: is a checkpoint of another run: {'; '.join(differences)}; choose another --out, or the former "
+            f"settings"
+        )
 
 
 def _steps(out: Path) -> Sequence[Path]:
@@ -220,7 +234,11 @@ def _leaves(value: Any, path: str = "") -> dict[str, Any]:
     """Every plain value in nested mappings and sequences, by its path."""
     if isinstance(value, dict | list | tuple):
         pairs = value.items() if isinstance(value, dict) else enumerate(value)
-        return {name: leaf for key, part in pairs for name, leaf in _leaves(part, f"{path}.{key}" if path else str(key)).items()}
+        return {
+            name: leaf
+            for key, part in pairs
+            for name, leaf in _leaves(part, f"{path}.{key}" if path else str(key)).items()
+        }
     return {path: value}
 
 

@@ -1,4 +1,5 @@
-"""Going on from the last checkpoint that is whole, with a line about each one that is not. Import it only after `prepare_device`."""
+"""Going on from the last checkpoint that is whole, with a line about each one that is not. Import it only after
+`prepare_device`."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ log = structlog.get_logger()
 
 
 def resume(job: Job, state: checkpoint.TrainingState) -> Job:
-    """Load the checkpoint of `job`, or an earlier one where its content is not what its commit says; returns the job that starts there.
+    """Load the checkpoint of `job`, or an earlier one where its content is not what its commit says; returns the job
+    that starts there.
 
     All ranks call it. Damaged checkpoints are renamed, and left for whoever wants to look at them.
     """

@@ -1,7 +1,9 @@
-"""Checkpoints in the background: staged while the loop waits, written and read back while it goes on, committed once every rank's shards are durable.
+"""Checkpoints in the background: staged while the loop waits, written and read back while it goes on, committed once
+every rank's shards are durable.
 
-All ranks make the same calls in the same order. What a rank's thread has come to is told in the votes of the step's exchange, so that all ranks
-know at the same step that a save is done, or that it failed. A save that fails leaves the former checkpoint, and is tried again at the next interval.
+All ranks make the same calls in the same order. What a rank's thread has come to is told in the votes of the step's
+exchange, so that all ranks know at the same step that a save is done, or that it failed. A save that fails leaves
+the former checkpoint, and is tried again at the next interval.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ from training.settings.checkpoints import CheckpointConfig
 log = structlog.get_logger()
 
 SAVES = "saves.jsonl"
-"""Of each committed save: step, bytes, seconds that the loop was held, seconds until it was committed, and the interval that would be best."""
+"""Of each committed save: step, bytes, seconds that the loop was held, seconds until it was committed, and the
+interval that would be best."""
 
 BUSY, FAILED, PROGRESS, DUE = "save_busy", "save_failed", "save_bytes", "save_due"
 POLL_SECONDS = 0.2
@@ -46,7 +49,8 @@ class _Phase(Enum):
     WRITE = "write"
     COMMIT = "commit"
     REMOVE = "remove"
-    """What a failed save left behind. A save is in flight until then: the next one is not to find the disk full of its remains."""
+    """What a failed save left behind. A save is in flight until then: the next one is not to find the disk full of
+    its remains."""
 
 
 @dataclass
@@ -63,7 +67,8 @@ class _Save:
 
 
 class Saver:
-    """Makes the checkpoints of a run. `moved` is called whenever a save was seen to get on: what waits for one is no hang."""
+    """Makes the checkpoints of a run. `moved` is called whenever a save was seen to get on: what waits for one is no
+    hang."""
 
     def __init__(
         self,
@@ -76,7 +81,14 @@ class Saver:
         resumed_step: int | None,
         moved: Callable[[], None],
     ) -> None:
-        self._state, self._out, self._config, self._tokenizer, self._device, self._moved = state, out, config, tokenizer, device, moved
+        self._state, self._out, self._config, self._tokenizer, self._device, self._moved = (
+            state,
+            out,
+            config,
+            tokenizer,
+            device,
+            moved,
+        )
         self._first = state.mesh.rank == 0
         self._memory = HostMemory(pinned=device.type == "cuda")
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
@@ -101,7 +113,8 @@ class Saver:
         return sums[DUE] > 0
 
     def advance(self, sums: Mapping[str, float]) -> None:
-        """Take the save in flight on to where all ranks have come; `OSError` on all of them where too many have failed in a row."""
+        """Take the save in flight on to where all ranks have come; `OSError` on all of them where too many have
+        failed in a row."""
         save = self._save
         if save is None:
             return
@@ -129,7 +142,8 @@ class Saver:
             self._begin_commit(save)
 
     def save(self, commit: Commit, *, durable: bool = False) -> None:
-        """Begin a save, after the one in flight; with `durable` return only when it is committed, and try again at once where it fails."""
+        """Begin a save, after the one in flight; with `durable` return only when it is committed, and try again at
+        once where it fails."""
         self.settle()
         while True:
             self._begin(commit)
@@ -140,7 +154,8 @@ class Saver:
             time.sleep(RETRY_SECONDS)
 
     def settle(self) -> None:
-        """Wait until no save is in flight. The ranks exchange at short intervals meanwhile, so no exchange waits for long."""
+        """Wait until no save is in flight. The ranks exchange at short intervals meanwhile, so no exchange waits for
+        long."""
         while self._save is not None:
             if self._save.thread is not None:
                 wait([self._save.thread], timeout=POLL_SECONDS)
@@ -174,7 +189,9 @@ class Saver:
             return
         staged = stage(parts, folder, self._memory, check_access=is_first_save)
         self._seen_bytes = 0.0
-        self._save = _Save(commit, folder, began, staged, self._pool.submit(write, staged), held=time.monotonic() - began)
+        self._save = _Save(
+            commit, folder, began, staged, self._pool.submit(write, staged), held=time.monotonic() - began
+        )
 
     def _make_room(self, folder: Path) -> str | None:
         """A folder with the tokenizer's definition in it; why there is none, where that is so."""
@@ -200,7 +217,8 @@ class Saver:
         save.thread = self._pool.submit(self._commit, save, written) if self._first else None
 
     def _commit(self, save: _Save, written: list[WrittenShards]) -> int:
-        """In the first rank's thread: what makes the shards loadable, the marker, and only then the end of older checkpoints. Returns the bytes."""
+        """In the first rank's thread: what makes the shards loadable, the marker, and only then the end of older
+        checkpoints. Returns the bytes."""
         finish(save.staged, save.folder, [each.results for each in written])
         files = {name: facts for each in written for name, facts in each.files.items()}
         files |= {path.name: file_facts(path) for path in save.folder.iterdir() if path.name not in files}
@@ -234,10 +252,22 @@ class Saver:
         rank, why = next((rank, why) for rank, why in enumerate(reasons) if why)
         self._failures += 1
         if self._failures >= self._config.attempts:
-            kept = f"; step {self._committed_step} is the last one that is saved" if self._committed_step is not None else ""
-            raise OSError(f"rank {rank} could not save step {commit.step}, as {self._failures} times in a row: {why}{kept}")
+            kept = (
+                f"; step {self._committed_step} is the last one that is saved"
+                if self._committed_step is not None
+                else ""
+            )
+            raise OSError(
+                f"rank {rank} could not save step {commit.step}, as {self._failures} times in a row: {why}{kept}"
+            )
         if self._first:
-            log.warning("checkpoint failed; the former one stays", step=commit.step, rank=rank, failures=self._failures, reason=why)
+            log.warning(
+                "checkpoint failed; the former one stays",
+                step=commit.step,
+                rank=rank,
+                failures=self._failures,
+                reason=why,
+            )
 
     def _sum(self, numbers: Mapping[str, float]) -> dict[str, float]:
         shared = torch.tensor(list(numbers.values()), dtype=torch.float64, device=self._device)

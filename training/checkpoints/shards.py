@@ -1,6 +1,7 @@
 """A rank's shards on their way to disk: planned with the other ranks, copied to host memory, written, and read back.
 
-Planning is megatron-core's, of the state as it is at this save: no plan, and no reference to a live tensor, outlives it.
+Planning is megatron-core's, of the state as it is at this save: no plan, and no reference to a live tensor, outlives
+it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ type Shard = tuple[WriteItem, torch.Tensor | io.BytesIO]
 
 
 class HostMemory:
-    """Host copies of a rank's tensors. Buffers are used again by the next save, which begins only after this one has ended; pinned beside a GPU."""
+    """Host copies of a rank's tensors. Buffers are used again by the next save, which begins only after this one has
+    ended; pinned beside a GPU."""
 
     def __init__(self, pinned: bool) -> None:
         self._pinned = pinned
@@ -45,7 +47,9 @@ class HostMemory:
         for item, tensor in shards:
             buffer = self._buffers.get(item.index)
             if buffer is None or buffer.shape != tensor.shape or buffer.dtype != tensor.dtype:
-                buffer = self._buffers[item.index] = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu", pin_memory=self._pinned)
+                buffer = self._buffers[item.index] = torch.empty(
+                    tensor.shape, dtype=tensor.dtype, device="cpu", pin_memory=self._pinned
+                )
             buffer.copy_(tensor.detach(), non_blocking=self._pinned)
             copies.append((item, buffer))
         if self._pinned:
@@ -90,7 +94,11 @@ class _Planner(TorchDistSaveShardedStrategy):
 def own_bytes(sharded: ShardedStateDict) -> int:
     """Bytes of tensors that this rank will write."""
     # AdamW's count of steps is a tensor that is not sharded.
-    parts = [part for part in nested_values(sharded) if hasattr(part, "replica_id") and torch.is_tensor(part.data) and is_main_replica(part.replica_id)]
+    parts = [
+        part
+        for part in nested_values(sharded)
+        if hasattr(part, "replica_id") and torch.is_tensor(part.data) and is_main_replica(part.replica_id)
+    ]
     return sum(part.data.numel() * part.data.element_size() for part in parts)
 
 
@@ -101,7 +109,14 @@ def stage(sharded: ShardedStateDict, folder: Path, memory: HostMemory, *, check_
     """
     planner = _Planner()
     # `mcore` is the strategy without another package; its request, which would write in another process, is not used.
-    dist_checkpointing.save(sharded, str(folder), planner, validate_access_integrity=check_access, async_sharded_save=True, async_strategy="mcore")
+    dist_checkpointing.save(
+        sharded,
+        str(folder),
+        planner,
+        validate_access_integrity=check_access,
+        async_sharded_save=True,
+        async_strategy="mcore",
+    )
     files: list[tuple[Path, list[Shard]]] = []
     for path, _, (objects, tensors) in planner.writer.write_buckets or []:
         files.append((Path(path), [*objects, *memory.copy(tensors)]))
@@ -109,7 +124,8 @@ def stage(sharded: ShardedStateDict, folder: Path, memory: HostMemory, *, check_
 
 
 def write(staged: StagedShards) -> WrittenShards:
-    """Write, flush to disk, and compare with what the files hold then. `OSError` where that does not go well; no rank waits for another here."""
+    """Write, flush to disk, and compare with what the files hold then. `OSError` where that does not go well; no
+    rank waits for another here."""
     written = WrittenShards()
     for path, shards in staged.files:
         digest = hashlib.sha256()
@@ -117,7 +133,9 @@ def write(staged: StagedShards) -> WrittenShards:
             for item, content in shards:
                 # In memory first: torch's archive writer does not survive a disk that is full.
                 buffer = io.BytesIO()
-                result = _write_item(staged.writer.transforms, buffer, content, item, path.name, SerializationFormat.TORCH_SAVE)
+                result = _write_item(
+                    staged.writer.transforms, buffer, content, item, path.name, SerializationFormat.TORCH_SAVE
+                )
                 written.results.append(replace(result, storage_data=replace(result.storage_data, offset=file.tell())))
                 digest.update(buffer.getbuffer())
                 file.write(buffer.getbuffer())

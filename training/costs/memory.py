@@ -1,8 +1,9 @@
 """Bytes that one rank needs, worked out before a run starts. Pure arithmetic, without torch.
 
-Activations are those that the backward pass needs, counted operator by operator as in Korthikanti et al. (arXiv 2205.05198, section 4), for this
-model: RMSNorm, grouped queries, a fused attention kernel that keeps no scores, a gated feed-forward layer, no dropout. Not counted are what
-kernels, the allocator and communication libraries hold for themselves.
+Activations are those that the backward pass needs, counted operator by operator as in Korthikanti et al. (arXiv
+2205.05198, section 4), for this model: RMSNorm, grouped queries, a fused attention kernel that keeps no scores, a
+gated feed-forward layer, no dropout. Not counted are what kernels, the allocator and communication libraries hold
+for themselves.
 """
 
 from __future__ import annotations
@@ -61,12 +62,15 @@ def stage_memory(config: TrainingConfig, world_size: int, vocabulary_size: int, 
     )
 
 
-def layer_activation_bytes(model: ModelConfig, *, element: int, tensor: int = 1, context: int = 1, sequence_parallel: bool = False) -> int:
-    """Bytes a token of what one layer's backward pass needs, where tensor-parallel ranks share it as arXiv 2205.05198, section 4.2, says.
+def layer_activation_bytes(
+    model: ModelConfig, *, element: int, tensor: int = 1, context: int = 1, sequence_parallel: bool = False
+) -> int:
+    """Bytes a token of what one layer's backward pass needs, where tensor-parallel ranks share it as arXiv
+    2205.05198, section 4.2, says.
 
-    Two norms keep their input and output. Attention keeps the queries and keys that it has turned, the fused product that they and the values are
-    parts of (or keys and values of all `context` ranks), its output, and an fp32 normaliser a head. The gated layer keeps both halves of its first
-    product, and what comes of them.
+    Two norms keep their input and output. Attention keeps the queries and keys that it has turned, the fused product
+    that they and the values are parts of (or keys and values of all `context` ranks), its output, and an fp32
+    normaliser a head. The gated layer keeps both halves of its first product, and what comes of them.
     """
     norms = 4 * model.hidden // (tensor if sequence_parallel else 1)
     fused = model.heads + 2 * model.query_groups
@@ -76,14 +80,17 @@ def layer_activation_bytes(model: ModelConfig, *, element: int, tensor: int = 1,
     attention = (queries + keys_and_values) * model.head // tensor
     if model.experts:
         # A token's row is copied for each of its experts, which are whole on their ranks, and comes back weighted.
-        feed_forward = model.experts_per_token * (2 * model.hidden + 3 * model.ffn) // (tensor if sequence_parallel else 1)
+        feed_forward = (
+            model.experts_per_token * (2 * model.hidden + 3 * model.ffn) // (tensor if sequence_parallel else 1)
+        )
     else:
         feed_forward = 3 * model.ffn // tensor
     return element * (norms + attention + feed_forward) + FLOAT * model.heads // tensor
 
 
 def chunks_in_flight(stage: int, stages: int, virtual_stages: int, micro_batches: int) -> int:
-    """Micro-batches, each of one stretch of layers, whose activations a pipeline rank holds at once (1F1B, arXiv 2104.04473, section 2.2)."""
+    """Micro-batches, each of one stretch of layers, whose activations a pipeline rank holds at once (1F1B, arXiv
+    2104.04473, section 2.2)."""
     waiting = stages - stage - 1 if virtual_stages == 1 else 2 * (stages - stage - 1) + (virtual_stages - 1) * stages
     return min(waiting + 1, micro_batches * virtual_stages)
 
@@ -92,7 +99,13 @@ def _activation_bytes(config: TrainingConfig, world_size: int, stage: int, eleme
     """A token, over all layers and micro-batches that are in flight on the rank."""
     model, parallel = config.model, config.parallel
     sharing = parallel.tensor if parallel.sequence_parallel else 1
-    layer = layer_activation_bytes(model, element=element, tensor=parallel.tensor, context=parallel.context, sequence_parallel=parallel.sequence_parallel)
+    layer = layer_activation_bytes(
+        model,
+        element=element,
+        tensor=parallel.tensor,
+        context=parallel.context,
+        sequence_parallel=parallel.sequence_parallel,
+    )
     micro_batches = config.batch_sequences // (config.data_parallel(world_size) * config.batch.micro_sequences)
     chunks = chunks_in_flight(stage, parallel.pipeline, parallel.virtual_stages, micro_batches)
     layers = chunks * model.layers // (parallel.pipeline * parallel.virtual_stages)
@@ -109,7 +122,9 @@ def _weights(config: TrainingConfig, vocabulary_size: int, stage: int) -> tuple[
     model, parallel = config.model, config.parallel
     layers = model.layers // parallel.pipeline
     norms = 2 * model.hidden + (2 * model.head if model.qk_norm else 0)
-    matrices = attention_parameters(model) // parallel.tensor + (0 if model.experts else 3 * model.hidden * model.ffn // parallel.tensor)
+    matrices = attention_parameters(model) // parallel.tensor + (
+        0 if model.experts else 3 * model.hidden * model.ffn // parallel.tensor
+    )
     embedding = model.padded_vocabulary(vocabulary_size) * model.hidden // parallel.tensor
     first, last = stage == 0, stage == parallel.pipeline - 1
     shared = layers * (matrices + norms + model.hidden * model.experts) + (embedding if first else 0)

@@ -1,6 +1,7 @@
 """What a run will do, said before it starts.
 
-Tokens and epochs of every source, packing, operations, memory, hours, and where the run stands against the compute-optimal one.
+Tokens and epochs of every source, packing, operations, memory, hours, and where the run stands against the
+compute-optimal one.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ def describe(job: Job) -> list[str]:
     first = plan.stages[0]
     return [
         f"parameters      {parameters:,}",
-        f"tokens          {job.table.tokens:,} in {len(plan.sources)} source(s), version {', '.join(map(str, job.table.versions))} of {job.table.uri}",
-        f"steps           {config.steps:,}; the first of {first.batch_sequences:,} sequences of {first.sequence_length:,} tokens, {tokens:,} tokens in all",
+        f"tokens          {job.table.tokens:,} in {len(plan.sources)} source(s), version "
+        f"{', '.join(map(str, job.table.versions))} of {job.table.uri}",
+        f"steps           {config.steps:,}; the first of {first.batch_sequences:,} sequences of "
+        f"{first.sequence_length:,} tokens, {tokens:,} tokens in all",
         f"layout          {job.layout} on {job.world_size} rank(s)",
         f"starts at step  {job.first_step}",
         f"plan            {plan.hash()}",
@@ -46,14 +49,21 @@ def source_lines(job: Job) -> list[str]:
         numbers = [number for number, part in enumerate(plan.parts) if part.source == source]
         own, trained = sum(plan.parts[number].tokens for number in numbers), sum(read[number] for number in numbers)
         epochs = max(read[number] / plan.parts[number].tokens for number in numbers)
-        lines.append(f"source          {source}: {trained:,} tokens from {own:,}, {trained / max(1, sum(read)):.1%} of the run, {epochs:.2f} epochs")
+        lines.append(
+            f"source          {source}: {trained:,} tokens from {own:,}, {trained / max(1, sum(read)):.1%} of the run, "
+            f"{epochs:.2f} epochs"
+        )
         if epochs > MANY_EPOCHS:
-            warnings.append(f"warning         {source} is read {epochs:.1f} times; beyond {MANY_EPOCHS} epochs repeated tokens teach less and less")
+            warnings.append(
+                f"warning         {source} is read {epochs:.1f} times; beyond {MANY_EPOCHS} epochs repeated tokens "
+                f"teach less and less"
+            )
     return lines + warnings
 
 
 def explain(job: Job, *, device: str, utilisation: float) -> list[str]:
-    """The whole report; reads some windows of the tokens. `device` names a GPU, `utilisation` is the MFU that the hours are reckoned with."""
+    """The whole report; reads some windows of the tokens. `device` names a GPU, `utilisation` is the MFU that the
+    hours are reckoned with."""
     config, plan = job.config, job.plan
     vocabulary = job.table.tokenizer.vocabulary_size
     lines, flops = describe(job), 0.0
@@ -67,12 +77,19 @@ def explain(job: Job, *, device: str, utilisation: float) -> list[str]:
             quality = packing_quality(plan, job.table, index)
         tokens = (end - stage.first_batch) * stage.batch_tokens
         flops += step_flops(config.model, vocabulary, tokens, round(tokens * quality.squared_length_per_token))
-        weights = ", ".join(f"{source} {weight:g}" for source, weight in stage.weights) or "sources by what is left of their epochs"
-        lines.append(f"stage           steps {stage.first_batch:,} to {end:,}: {stage.batch_sequences:,} sequences of {stage.sequence_length:,}, {weights}")
+        weights = (
+            ", ".join(f"{source} {weight:g}" for source, weight in stage.weights)
+            or "sources by what is left of their epochs"
+        )
+        lines.append(
+            f"stage           steps {stage.first_batch:,} to {end:,}: {stage.batch_sequences:,} sequences of "
+            f"{stage.sequence_length:,}, {weights}"
+        )
         if form != last_form:
             cut, too_long = (count / max(1, quality.documents) for count in (quality.cut, quality.too_long))
             lines.append(
-                f"packing         {stage.packing}: {cut:.1%} of documents cut ({too_long:.1%} are longer than a sequence), "
+                f"packing         {stage.packing}: {cut:.1%} of documents cut ({too_long:.1%} are longer than a "
+                f"sequence), "
                 f"no padding; looked at {quality.documents:,} documents"
             )
         last_form = form
@@ -89,8 +106,10 @@ def _cost_lines(job: Job, flops: float, device: str, utilisation: float) -> list
     best = optimal_for_flops(CHINCHILLA, 6.0 * parameters * tokens)
     lines = [
         f"operations      {flops:.3g} FLOPs",
-        f"memory a rank   {memory.total / GIBIBYTE:.2f} GiB: weights {memory.weights / GIBIBYTE:.2f}, gradients {memory.gradients / GIBIBYTE:.2f}, "
-        f"optimizer {memory.optimizer / GIBIBYTE:.2f}, activations {memory.activations / GIBIBYTE:.2f}, logits {memory.logits / GIBIBYTE:.2f}",
+        f"memory a rank   {memory.total / GIBIBYTE:.2f} GiB: weights {memory.weights / GIBIBYTE:.2f}, gradients "
+        f"{memory.gradients / GIBIBYTE:.2f}, "
+        f"optimizer {memory.optimizer / GIBIBYTE:.2f}, activations {memory.activations / GIBIBYTE:.2f}, logits "
+        f"{memory.logits / GIBIBYTE:.2f}",
     ]
     peak = peak_flops(device)
     if peak is not None:
@@ -99,9 +118,15 @@ def _cost_lines(job: Job, flops: float, device: str, utilisation: float) -> list
         lines.append(f"time            {length} on {job.world_size} x {device} at {utilisation:.0%} MFU")
     ratio = f"compute-optimal {tokens / parameters:.1f} tokens a weight; "
     if parameters < SMALLEST_OF_LAW:
-        return [*lines, ratio + "the model is smaller than any that the published law was fitted to: `pretrain scaling fit` makes one of your own runs"]
+        return [
+            *lines,
+            ratio
+            + "the model is smaller than any that the published law was fitted to: `pretrain scaling fit` makes one of "
+            "your own runs",
+        ]
     return [
         *lines,
-        f"{ratio}for this compute {best.parameters:.3g} weights and {best.tokens:.3g} tokens ({best.tokens_per_parameter:.1f} a weight) "
+        f"{ratio}for this compute {best.parameters:.3g} weights and {best.tokens:.3g} tokens "
+        f"({best.tokens_per_parameter:.1f} a weight) "
         f"are expected best: loss {best.loss:.3f}, this run's {CHINCHILLA.loss(parameters, tokens):.3f}",
     ]

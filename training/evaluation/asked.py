@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.errors import NothingToDo, UsageError
+from schemas.plumbing.errors import NothingToDo, UsageError
 from training.audit.past_run import PastRun
 from training.checkpoints.commit import read_commit
 from training.config import TrainingConfig
@@ -17,7 +17,8 @@ from training.reading.delta_tokens import open_tokens
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked besides held-out losses. `tokens` None is what the recipe says; `memorised` counts documents of each source."""
+    """What is asked besides held-out losses. `tokens` None is what the recipe says; `memorised` counts documents of
+    each source."""
 
     tokens: int | None = None
     tasks: tuple[str, ...] = ()
@@ -28,20 +29,33 @@ class Asked:
 
 
 def open_checkpoint(folder: Path, lake: str, asked: Asked) -> PastRun:
-    """The run of a committed checkpoint, as it was then; `UsageError` or `NothingToDo` where what is asked cannot be answered."""
+    """The run of a committed checkpoint, as it was then; `UsageError` or `NothingToDo` where what is asked cannot be
+    answered."""
     commit = read_commit(folder)
     config = TrainingConfig.model_validate(commit.config)
     if asked.tokens is not None:
         config = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"tokens": asked.tokens})})
     if not (config.data.held_out_tokens or asked.tasks or asked.memorised):
-        raise NothingToDo(f"{folder}: its run held no tokens back (data.held_out_tokens); --tasks and --memorisation ask for something else")
+        raise NothingToDo(
+            f"{folder}: its run held no tokens back (data.held_out_tokens); --tasks and --memorisation ask for "
+            f"something else"
+        )
     if (asked.tasks or asked.memorised) and not config.objective.is_causal:
-        raise UsageError(f"{folder}: a {config.objective.kind} model predicts no next token, which --tasks and --memorisation ask for")
+        raise UsageError(
+            f"{folder}: a {config.objective.kind} model predicts no next token, which --tasks and --memorisation ask "
+            f"for"
+        )
     plan = Plan.from_dict(commit.plan)
     longest = max(stage.sequence_length for stage in plan.stages)
     if asked.memorised and longest < PROMPT + CONTINUATION:
-        raise UsageError(f"--memorisation: needs sequences of {PROMPT + CONTINUATION} tokens, and the longest of the run have {longest}")
+        raise UsageError(
+            f"--memorisation: needs sequences of {PROMPT + CONTINUATION} tokens, and the longest of the run have "
+            f"{longest}"
+        )
     table = open_tokens(lake, config.data.tokens_version, later_versions(config))
     if table.tokenizer.fingerprint != commit.tokenizer:
-        raise UsageError(f"{lake}: its tokens are of tokenizer {table.tokenizer.fingerprint[:12]}, and {folder} was trained with {commit.tokenizer[:12]}")
+        raise UsageError(
+            f"{lake}: its tokens are of tokenizer {table.tokenizer.fingerprint[:12]}, and {folder} was trained with "
+            f"{commit.tokenizer[:12]}"
+        )
     return PastRun(folder.parent.parent, commit, config, plan, table)

@@ -1,4 +1,5 @@
-"""A checkpoint put to the test: held-out losses, tasks of lm-evaluation-harness, what it gives back word for word, and what it has read of evaluation sets."""
+"""A checkpoint put to the test: held-out losses, tasks of lm-evaluation-harness, what it gives back word for word,
+and what it has read of evaluation sets."""
 
 from __future__ import annotations
 
@@ -44,14 +45,17 @@ class Results:
 
 
 def evaluate(run: PastRun, folder: Path, lake: str, asked: Asked, device: torch.device) -> list[Path]:
-    """Evaluate a checkpoint of a run, write the report into the run's folder, and a row into the ledger; returns the files of the report."""
+    """Evaluate a checkpoint of a run, write the report into the run's folder, and a row into the ledger; returns the
+    files of the report."""
     started_at, started = datetime.now(UTC), time.monotonic()
     held_out: list[Evaluation] = []
     memorised: list[Memorised] = []
     if run.config.data.held_out_tokens or asked.memorised:
         with trained_model(folder, device) as trained:
             evaluator = Evaluator(run.config, run.plan, run.table, trained.mesh, device)
-            held_out = evaluator.losses(trained.model, run.commit.step, batch_of_step(max(0, run.commit.step - 1), run.skips))
+            held_out = evaluator.losses(
+                trained.model, run.commit.step, batch_of_step(max(0, run.commit.step - 1), run.skips)
+            )
             memorised = _memorised(trained, run, asked) if asked.memorised else []
     tasks = _tasks(folder, asked, device) if asked.tasks else []
     found = overlaps(lake, run.plan, run.table, steps=run.commit.step, skips=run.skips)
@@ -102,4 +106,11 @@ def _memorised(trained: TrainedModel, run: PastRun, asked: Asked) -> list[Memori
 def _tasks(folder: Path, asked: Asked, device: torch.device) -> list[TaskResult]:
     with tempfile.TemporaryDirectory(prefix="headwater-evaluate-") as exported:
         export(folder, Path(exported))
-        return run_tasks(Path(exported), asked.tasks, asked.tasks_folder, device=str(device), batch_size=asked.batch_size, limit=asked.task_items)
+        return run_tasks(
+            Path(exported),
+            asked.tasks,
+            asked.tasks_folder,
+            device=str(device),
+            batch_size=asked.batch_size,
+            limit=asked.task_items,
+        )

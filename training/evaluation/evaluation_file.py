@@ -1,4 +1,5 @@
-"""evaluation.jsonl: a run's held-out losses by step, source and objective. Imports no torch, so that others can read it."""
+"""evaluation.jsonl: a run's held-out losses by step, source and objective. Imports no torch, so that others can read
+it."""
 
 from __future__ import annotations
 
@@ -6,14 +7,15 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from schemas.whole_file import write_whole
+from schemas.plumbing.whole_file import write_whole
 
 FILE = "evaluation.jsonl"
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Held-out losses of one source after `step` steps, in nats a token; bits per byte of its text where every token is predicted from those before it."""
+    """Held-out losses of one source after `step` steps, in nats a token; bits per byte of its text where every token
+    is predicted from those before it."""
 
     step: int
     source: str
@@ -30,7 +32,8 @@ def mean_loss(evaluations: list[Evaluation], objective: str) -> float:
 
 
 def write_evaluations(out: Path, evaluations: list[Evaluation]) -> None:
-    """Put an evaluation into the file of a run, after those of earlier steps; what the file has of later steps was before a restart, and goes."""
+    """Put an evaluation into the file of a run, after those of earlier steps; what the file has of later steps was
+    before a restart, and goes."""
     kept = [one for one in read_evaluations(out) if one.step < evaluations[0].step]
     write_whole(out / FILE, "".join(json.dumps(asdict(one)) + "\n" for one in [*kept, *evaluations]))
 
@@ -38,4 +41,8 @@ def write_evaluations(out: Path, evaluations: list[Evaluation]) -> None:
 def read_evaluations(out: Path) -> list[Evaluation]:
     """All evaluations of a run, in order of their steps."""
     path = out / FILE
-    return [Evaluation(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+    return (
+        [Evaluation(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+        if path.is_file()
+        else []
+    )

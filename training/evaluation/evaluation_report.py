@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from schemas.whole_file import write_whole
+from schemas.plumbing.whole_file import write_whole
 
 type Cells = Iterable[Any]
 
@@ -26,24 +26,59 @@ def write_report(folder: Path, name: str, results: dict[str, Any]) -> list[Path]
 
 def markdown(results: dict[str, Any]) -> str:
     """Results in the form of `training.evaluation.evaluate.Results`; a section for each kind that there is."""
-    parts = [f"# Evaluation of step {results['step']:,}\n\nCheckpoint {results['checkpoint']}, trained as {results['layout']}.\n"]
+    parts = [
+        f"# Evaluation of step {results['step']:,}\n\nCheckpoint {results['checkpoint']}, trained as "
+        f"{results['layout']}.\n"
+    ]
     if results["held_out"]:
-        rows = [(one["source"], one["objective"], one["loss"], one["bits_per_byte"], one["tokens"]) for one in results["held_out"]]
-        parts.append(_section("Held-out text", "Nats a token, and bits a byte of text.", ("source", "objective", "loss", "bits per byte", "tokens"), rows))
+        rows = [
+            (one["source"], one["objective"], one["loss"], one["bits_per_byte"], one["tokens"])
+            for one in results["held_out"]
+        ]
+        parts.append(
+            _section(
+                "Held-out text",
+                "Nats a token, and bits a byte of text.",
+                ("source", "objective", "loss", "bits per byte", "tokens"),
+                rows,
+            )
+        )
     if results["tasks"]:
         rows = [(one["task"], one["measure"], one["value"], one["error"], one["items"]) for one in results["tasks"]]
-        parts.append(_section("Tasks", "By lm-evaluation-harness, on the exported model.", ("task", "measure", "value", "standard error", "items"), rows))
+        parts.append(
+            _section(
+                "Tasks",
+                "By lm-evaluation-harness, on the exported model.",
+                ("task", "measure", "value", "standard error", "items"),
+                rows,
+            )
+        )
     if results["memorised"]:
         rows = [
-            ("held out" if one["reads"] is None else one["reads"], one["stretches"], one["share_32"], one["share_50"], one["mean_tokens"])
+            (
+                "held out" if one["reads"] is None else one["reads"],
+                one["stretches"],
+                one["share_32"],
+                one["share_50"],
+                one["mean_tokens"],
+            )
             for one in results["memorised"]
         ]
         text = "Shown the first 50 tokens of a document, the share of documents of which the next 32 and 50 come back word for word."
-        parts.append(_section("Memorisation", text, ("times read", "documents", "32 tokens", "50 tokens", "mean tokens"), rows))
+        parts.append(
+            _section("Memorisation", text, ("times read", "documents", "32 tokens", "50 tokens", "mean tokens"), rows)
+        )
     if results["overlaps"]:
-        rows = [(one["set_name"], one["documents"], one["documents_read"], one["whole_items_read"]) for one in results["overlaps"]]
+        rows = [
+            (one["set_name"], one["documents"], one["documents_read"], one["whole_items_read"])
+            for one in results["overlaps"]
+        ]
         text = "Documents that share n-grams with evaluation sets, from the table `decontamination`, and those of them that the run has read."
-        parts.append(_section("Evaluation sets in the corpus", text, ("set", "documents", "read", "read, with a whole item"), rows))
+        parts.append(
+            _section(
+                "Evaluation sets in the corpus", text, ("set", "documents", "read", "read, with a whole item"), rows
+            )
+        )
     return "\n".join(parts)
 
 

@@ -1,4 +1,5 @@
-"""EleutherAI's lm-evaluation-harness on an exported model: its own tasks, and those of a folder; without the network unless HF_HUB_OFFLINE is 0."""
+"""EleutherAI's lm-evaluation-harness on an exported model: its own tasks, and those of a folder; without the network
+unless HF_HUB_OFFLINE is 0."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import UsageError
+from schemas.plumbing.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,11 @@ class TaskResult:
     items: int
 
 
-def run_tasks(model: Path, tasks: tuple[str, ...], folder: Path | None, *, device: str, batch_size: int, limit: int | None) -> list[TaskResult]:
-    """Results of a Hugging Face folder; `folder` has YAML files of tasks. `UsageError` where a task is not known, or its data are not on this machine."""
+def run_tasks(
+    model: Path, tasks: tuple[str, ...], folder: Path | None, *, device: str, batch_size: int, limit: int | None
+) -> list[TaskResult]:
+    """Results of a Hugging Face folder; `folder` has YAML files of tasks. `UsageError` where a task is not known, or
+    its data are not on this machine."""
     # Read when its packages are imported.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_DATASETS_OFFLINE", os.environ["HF_HUB_OFFLINE"])
@@ -42,7 +46,9 @@ def run_tasks(model: Path, tasks: tuple[str, ...], folder: Path | None, *, devic
     missing = [task for task in tasks if task not in known.all_tasks]
     if missing:
         where = f", nor in {folder}" if folder else "; --tasks-folder names a folder with more"
-        raise UsageError(f"--tasks {','.join(missing)}: not among the {len(known.all_tasks)} tasks of lm-evaluation-harness{where}")
+        raise UsageError(
+            f"--tasks {','.join(missing)}: not among the {len(known.all_tasks)} tasks of lm-evaluation-harness{where}"
+        )
     with tempfile.TemporaryDirectory(prefix="headwater-tasks-") as cache:
         # What a task reads is kept by the name of its files, not by their content.
         os.environ["HF_DATASETS_CACHE"] = cache
@@ -56,12 +62,15 @@ def run_tasks(model: Path, tasks: tuple[str, ...], folder: Path | None, *, devic
                 bootstrap_iters=1000,
             )
         except (OSError, ConnectionError, ValueError) as error:
-            raise UsageError(f"--tasks {','.join(tasks)}: {type(error).__name__}: {' '.join(str(error).split())}") from error
+            raise UsageError(
+                f"--tasks {','.join(tasks)}: {type(error).__name__}: {' '.join(str(error).split())}"
+            ) from error
     return results_of(found)
 
 
 def results_of(found: Any) -> list[TaskResult]:
-    """The harness names measures `acc,none` and their errors `acc_stderr,none`: the second part is the filter of answers."""
+    """The harness names measures `acc,none` and their errors `acc_stderr,none`: the second part is the filter of
+    answers."""
     results = []
     for task, values in sorted(found["results"].items()):
         items = int(found.get("n-samples", {}).get(task, {}).get("effective", 0))
@@ -71,5 +80,7 @@ def results_of(found: Any) -> list[TaskResult]:
                 continue
             error = values.get(f"{measure}_stderr,{answers}")
             label = measure if answers == "none" else f"{measure} ({answers})"
-            results.append(TaskResult(task, label, float(value), float(error) if isinstance(error, int | float) else None, items))
+            results.append(
+                TaskResult(task, label, float(value), float(error) if isinstance(error, int | float) else None, items)
+            )
     return results

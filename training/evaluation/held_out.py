@@ -1,6 +1,8 @@
-"""The tokens that are kept back, as batches: the end of each source's first part, from the first held-out token on, in sequences laid end to end.
+"""The tokens that are kept back, as batches: the end of each source's first part, from the first held-out token on,
+in sequences laid end to end.
 
-A sequence is known by its number among all held-out sequences, so what is evaluated does not depend on ranks, nor on how many are computed at once.
+A sequence is known by its number among all held-out sequences, so what is evaluated does not depend on ranks, nor on
+how many are computed at once.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from training.reading.delta_tokens import PartReader, TokenTable
 
 @dataclass(frozen=True)
 class HeldOutStretch:
-    """Stored tokens `[start, end)` of a part, none of which was an input in training; `source` indexes `Plan.sources`."""
+    """Stored tokens `[start, end)` of a part, none of which was an input in training; `source` indexes
+    `Plan.sources`."""
 
     part: int
     source: int
@@ -31,7 +34,8 @@ class HeldOutStretch:
 
 
 def held_out_stretches(plan: Plan, table: TokenTable, most_tokens: int) -> tuple[HeldOutStretch, ...]:
-    """What is held out of each source, at most `most_tokens` targets of each; none where the plan keeps nothing back."""
+    """What is held out of each source, at most `most_tokens` targets of each; none where the plan keeps nothing
+    back."""
     found = []
     for number, part in enumerate(plan.parts):
         end = min(table.part_tokens(part.source, part.number), part.tokens + most_tokens + 1)
@@ -42,7 +46,8 @@ def held_out_stretches(plan: Plan, table: TokenTable, most_tokens: int) -> tuple
 
 
 class HeldOutReader:
-    """One data-parallel rank's batches of held-out sequences of `length` tokens, shaped [micro_batches, micro_sequences] like those of training."""
+    """One data-parallel rank's batches of held-out sequences of `length` tokens, shaped [micro_batches,
+    micro_sequences] like those of training."""
 
     def __init__(
         self,
@@ -67,11 +72,13 @@ class HeldOutReader:
 
     @property
     def batches(self) -> int:
-        """Global batches that hold all held-out sequences, the last one filled up with sequences of which nothing counts."""
+        """Global batches that hold all held-out sequences, the last one filled up with sequences of which nothing
+        counts."""
         return -(-self._ends[-1] // self._rows) if self._ends else 0
 
     def read(self, index: int) -> Batch:
-        """This rank's slice of global batch `index`. The batch's own `index` is 0: an objective's choices go by the number of the sequence."""
+        """This rank's slice of global batch `index`. The batch's own `index` is 0: an objective's choices go by the
+        number of the sequence."""
         first = index * self._rows + self._rank * self._share
         tokens = np.full((self._share, self._length), self._end_of_document, np.int64)
         targets, counted, sources = tokens.copy(), np.zeros(tokens.shape, bool), np.zeros(self._share, np.int64)
@@ -88,7 +95,9 @@ class HeldOutReader:
             # The first token after a document's last one is of another document.
             ended = tokens == self._end_of_document
             counted &= ~ended
-            documents = np.concatenate([np.zeros((self._share, 1), np.int32), np.cumsum(ended[:, :-1], axis=1, dtype=np.int32)], axis=1)
+            documents = np.concatenate(
+                [np.zeros((self._share, 1), np.int32), np.cumsum(ended[:, :-1], axis=1, dtype=np.int32)], axis=1
+            )
         cut = (*self._shape, self._length)
         return Batch(
             index=0,

@@ -41,22 +41,37 @@ class Evaluator:
         return every > 0 and step > 0 and (step % every == 0 or step == self._config.steps)
 
     def is_missing(self, step: int, out: Path) -> bool:
-        """Whether the evaluation after `step` steps is due and was left out, as it is where a run is asked to stop; the first rank's word counts."""
-        missing = torch.tensor(float(self.is_due(step) and all(one.step != step for one in read_evaluations(out))), device=self._device)
+        """Whether the evaluation after `step` steps is due and was left out, as it is where a run is asked to stop;
+        the first rank's word counts."""
+        missing = torch.tensor(
+            float(self.is_due(step) and all(one.step != step for one in read_evaluations(out))), device=self._device
+        )
         dist.broadcast(missing, 0)
         return bool(missing)
 
-    def record(self, model: Replica, step: int, last_batch: int, out: Path, moved: Callable[[], None]) -> dict[str, float]:
-        """Evaluate, and write the result into the folder of the run; returns its numbers by names with `/` between groups."""
+    def record(
+        self, model: Replica, step: int, last_batch: int, out: Path, moved: Callable[[], None]
+    ) -> dict[str, float]:
+        """Evaluate, and write the result into the folder of the run; returns its numbers by names with `/` between
+        groups."""
         found = self.losses(model, step, last_batch, moved)
         if self._mesh.rank == 0 and found:
             write_evaluations(out, found)
-            log.info("held out", step=step, **{name: round(mean_loss(found, name), 6) for name in sorted({one.objective for one in found})})
-        bits = {f"held_out_bits_per_byte/{one.source}": one.bits_per_byte for one in found if one.bits_per_byte is not None}
+            log.info(
+                "held out",
+                step=step,
+                **{name: round(mean_loss(found, name), 6) for name in sorted({one.objective for one in found})},
+            )
+        bits = {
+            f"held_out_bits_per_byte/{one.source}": one.bits_per_byte for one in found if one.bits_per_byte is not None
+        }
         return {f"held_out_loss/{one.source}/{one.objective}": one.loss for one in found} | bits
 
-    def losses(self, model: Replica | Model, step: int, last_batch: int, moved: Callable[[], None] = lambda: None) -> list[Evaluation]:
-        """Evaluate the model as it is after `step` steps, with the sequence length of its last global batch; `moved` is called after each batch."""
+    def losses(
+        self, model: Replica | Model, step: int, last_batch: int, moved: Callable[[], None] = lambda: None
+    ) -> list[Evaluation]:
+        """Evaluate the model as it is after `step` steps, with the sequence length of its last global batch; `moved`
+        is called after each batch."""
         stage = self._plan.stage_of(last_batch)
         found = []
         trains = [stretch.training for stretch in model]
@@ -67,7 +82,9 @@ class Evaluator:
                 # As few micro-batches at once as the pipeline allows: the last batch is filled up.
                 reader = self._reader(stage.sequence_length, stage.micro_sequences, self._mesh.pipeline_size)
                 sums = self._sums(model, reader, objective, moved)
-                found += self._results(step, name, sums, self._bytes_of_targets(stage.sequence_length) if name == "causal" else None)
+                found += self._results(
+                    step, name, sums, self._bytes_of_targets(stage.sequence_length) if name == "causal" else None
+                )
         for stretch, was in zip(model, trains, strict=True):
             stretch.train(was)
         return found
@@ -85,7 +102,9 @@ class Evaluator:
             micro_sequences=micro_sequences,
         )
 
-    def _sums(self, model: Replica | Model, reader: HeldOutReader, objective: Objective, moved: Callable[[], None]) -> np.ndarray:
+    def _sums(
+        self, model: Replica | Model, reader: HeldOutReader, objective: Objective, moved: Callable[[], None]
+    ) -> np.ndarray:
         """float64 [2, sources]: losses and counted tokens, over all ranks."""
         sources = len(self._plan.sources)
         total = torch.zeros(2, sources, dtype=torch.float64, device=self._device)
@@ -98,7 +117,8 @@ class Evaluator:
         return total.cpu().numpy()
 
     def _bytes_of_targets(self, length: int) -> np.ndarray:
-        """int64 [sources]: bytes of text of the counted targets. Every rank counts them all: it reads each token once in a run."""
+        """int64 [sources]: bytes of text of the counted targets. Every rank counts them all: it reads each token
+        once in a run."""
         if length not in self._bytes:
             sizes = bytes_of_tokens(self._table.tokenizer.definition)
             reader = self._reader(length, 1, 256, whole=True)
@@ -122,5 +142,7 @@ class Evaluator:
 def _objectives(config: TrainingConfig, table: TokenTable) -> dict[str, Objective]:
     """What is evaluated: text from left to right where the model can, and the run's own objective."""
     kind = config.objective.kind
-    as_stored: dict[str, Callable[[Batch], Batch]] = {"causal": lambda batch: batch} if config.objective.is_causal else {}
+    as_stored: dict[str, Callable[[Batch], Batch]] = (
+        {"causal": lambda batch: batch} if config.objective.is_causal else {}
+    )
     return as_stored | ({} if kind == "causal" else {kind: build_objective(config, table.tokenizer)})

@@ -1,7 +1,9 @@
-"""How much of what it was trained on a model gives back word for word (Carlini et al. 2022, arXiv 2202.07646), beside text that it never read.
+"""How much of what it was trained on a model gives back word for word (Carlini et al. 2022, arXiv 2202.07646),
+beside text that it never read.
 
-A model that is shown the first tokens of a stretch and then takes the likeliest token each time gives the stretch back exactly as long as each
-next token is the likeliest one after the true ones before it. So one forward pass over the stretch tells how far it goes, and nothing is generated.
+A model that is shown the first tokens of a stretch and then takes the likeliest token each time gives the stretch
+back exactly as long as each next token is the likeliest one after the true ones before it. So one forward pass over
+the stretch tells how far it goes, and nothing is generated.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ SEARCHED_TOKENS = 1 << 16
 
 @dataclass(frozen=True)
 class Stretch:
-    """The first `PROMPT + CONTINUATION` tokens of a document, and how often the run has read them; none where they are held out."""
+    """The first `PROMPT + CONTINUATION` tokens of a document, and how often the run has read them; none where they
+    are held out."""
 
     tokens: tuple[int, ...]
     reads: int | None
@@ -37,7 +40,8 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Memorised:
-    """Stretches that were read equally often: how many, the share of them of which 32 and 50 tokens came back, and the mean number that did."""
+    """Stretches that were read equally often: how many, the share of them of which 32 and 50 tokens came back, and
+    the mean number that did."""
 
     reads: int | None
     stretches: int
@@ -58,7 +62,9 @@ def trained_stretches(plan: Plan, table: TokenTable, *, steps: int, skips: Skips
             yield Stretch(_tokens(reader, start), read // (PROMPT + CONTINUATION))
 
 
-def untrained_stretches(plan: Plan, table: TokenTable, held_out: tuple[HeldOutStretch, ...], most: int) -> Iterator[Stretch]:
+def untrained_stretches(
+    plan: Plan, table: TokenTable, held_out: tuple[HeldOutStretch, ...], most: int
+) -> Iterator[Stretch]:
     """At most `most` held-out documents of each source."""
     for stretch in held_out:
         part = plan.parts[stretch.part]
@@ -69,7 +75,8 @@ def untrained_stretches(plan: Plan, table: TokenTable, held_out: tuple[HeldOutSt
 
 
 def document_starts(reader: PartReader, first: int, end: int, most: int) -> list[int]:
-    """Where at most `most` documents begin that have enough tokens in `[first, end)`: the first such of each of `most` equal stretches."""
+    """Where at most `most` documents begin that have enough tokens in `[first, end)`: the first such of each of
+    `most` equal stretches."""
     found = []
     for number in range(most):
         low, high = (first + (end - first) * place // most for place in (number, number + 1))
@@ -79,7 +86,14 @@ def document_starts(reader: PartReader, first: int, end: int, most: int) -> list
             continue
         ends = [low + place for place in reader.document_ends(low, limit)]
         starts = [*([0] if low == 0 else []), *ends]
-        start = next((start for start, stop in pairwise([*starts, limit]) if stop - start > PROMPT + CONTINUATION and start < high), None)
+        start = next(
+            (
+                start
+                for start, stop in pairwise([*starts, limit])
+                if stop - start > PROMPT + CONTINUATION and start < high
+            ),
+            None,
+        )
         if start is not None:
             found.append(start)
     return found
@@ -91,7 +105,8 @@ def tokens_given_back(likeliest: np.ndarray, true: np.ndarray) -> np.ndarray:
 
 
 def probe(stretches: list[Stretch], likeliest: Callable[[np.ndarray], np.ndarray], at_once: int) -> list[Memorised]:
-    """What comes back of stretches, by how often they were read; `likeliest` gives for tokens [B, S] the likeliest next one after each, [B, S]."""
+    """What comes back of stretches, by how often they were read; `likeliest` gives for tokens [B, S] the likeliest
+    next one after each, [B, S]."""
     given: dict[int | None, list[int]] = {}
     for start in range(0, len(stretches), at_once):
         chosen = stretches[start : start + at_once]
@@ -99,9 +114,14 @@ def probe(stretches: list[Stretch], likeliest: Callable[[np.ndarray], np.ndarray
         found = tokens_given_back(likeliest(rows[:, :-1])[:, PROMPT - 1 :], rows[:, PROMPT:])
         for stretch, tokens in zip(chosen, found.tolist(), strict=True):
             given.setdefault(stretch.reads, []).append(tokens)
-    shares = {reads: [sum(one >= length for one in tokens) / len(tokens) for length in LENGTHS] for reads, tokens in given.items()}
+    shares = {
+        reads: [sum(one >= length for one in tokens) / len(tokens) for length in LENGTHS]
+        for reads, tokens in given.items()
+    }
     order = sorted(given, key=lambda reads: -1 if reads is None else reads)
-    return [Memorised(reads, len(given[reads]), *shares[reads], sum(given[reads]) / len(given[reads])) for reads in order]
+    return [
+        Memorised(reads, len(given[reads]), *shares[reads], sum(given[reads]) / len(given[reads])) for reads in order
+    ]
 
 
 def _tokens(reader: PartReader, start: int) -> tuple[int, ...]:

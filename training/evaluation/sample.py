@@ -1,4 +1,5 @@
-"""Lines that a trained model writes: the whole model on one rank, and the full forward pass for every token, so nothing but the weights decides."""
+"""Lines that a trained model writes: the whole model on one rank, and the full forward pass for every token, so
+nothing but the weights decides."""
 
 from __future__ import annotations
 
@@ -7,14 +8,15 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
-from schemas.errors import UsageError
+from schemas.plumbing.errors import UsageError
 from training.checkpoints.commit import TOKENIZER
 from training.config import SampleConfig
 from training.evaluation.trained_model import TrainedModel, trained_model
 
 
 def write_samples(folder: Path, config: SampleConfig, device: torch.device) -> list[str]:
-    """Prompts and their continuations from a committed checkpoint of any layout. This process must be in no process group."""
+    """Prompts and their continuations from a committed checkpoint of any layout. This process must be in no process
+    group."""
     if config.lines == 0:
         return []
     tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))

@@ -38,7 +38,8 @@ class TrainedModel:
 
 @contextmanager
 def trained_model(folder: Path, device: torch.device) -> Iterator[TrainedModel]:
-    """Load a committed checkpoint of any layout. This process must be in no process group, and is in none afterwards."""
+    """Load a committed checkpoint of any layout. This process must be in no process group, and is in none
+    afterwards."""
     commit = read_commit(folder)
     config = TrainingConfig.model_validate(commit.config)
     mesh = parallel.stand_alone(device, config.seed)
@@ -54,7 +55,9 @@ def trained_model(folder: Path, device: torch.device) -> Iterator[TrainedModel]:
             seed=config.seed,
             causal=config.objective.is_causal,
         )
-        loaded = dist_checkpointing.load({"model": model.sharded_state_dict(metadata=parallel.checkpoint_metadata())}, str(folder))
+        loaded = dist_checkpointing.load(
+            {"model": model.sharded_state_dict(metadata=parallel.checkpoint_metadata())}, str(folder)
+        )
         model.load_state_dict(loaded["model"], strict=True)
         model.eval()
         yield TrainedModel(model, mesh, device, commit, config)

@@ -1,6 +1,7 @@
 """A checkpoint as a Hugging Face folder, from any layout, with neither megatron-core nor transformers.
 
-The shards are in torch's distributed checkpoint format, which puts them together by name: layers are stacked along a first axis.
+The shards are in torch's distributed checkpoint format, which puts them together by name: layers are stacked along a
+first axis.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
-from schemas.errors import UsageError
+from schemas.plumbing.errors import UsageError
 from training.checkpoints.commit import TOKENIZER, read_commit
 from training.config import ModelConfig, TrainingConfig
 from training.exchange.hf_layout import layout_config, stored_names, to_layout
@@ -29,7 +30,10 @@ def export(checkpoint: Path, out: Path) -> Path:
     commit = read_commit(checkpoint)
     config = TrainingConfig.model_validate(commit.config)
     if config.objective.kind == "masked":
-        raise UsageError(f"{checkpoint}: objective.kind is masked, and the layouts that are known here are of models that see no later token")
+        raise UsageError(
+            f"{checkpoint}: objective.kind is masked, and the layouts that are known here are of models that see no "
+            f"later token"
+        )
     weights = dict(to_layout(load_whole(checkpoint, config.model), config.model))
     out.mkdir(parents=True, exist_ok=True)
     save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
@@ -44,14 +48,20 @@ def export(checkpoint: Path, out: Path) -> Path:
         dtype=dtype,
     )
     _write_json(out / "config.json", values)
-    _write_json(out / "generation_config.json", {"bos_token_id": commit.end_of_document_id, "eos_token_id": commit.end_of_document_id, "do_sample": True})
+    _write_json(
+        out / "generation_config.json",
+        {"bos_token_id": commit.end_of_document_id, "eos_token_id": commit.end_of_document_id, "do_sample": True},
+    )
     added = names_in_padding(config.objective, (checkpoint / TOKENIZER).read_text(encoding="utf-8"))
-    write_tokenizer(checkpoint / TOKENIZER, out, end_of_document_id=commit.end_of_document_id, sequence_length=length, added=added)
+    write_tokenizer(
+        checkpoint / TOKENIZER, out, end_of_document_id=commit.end_of_document_id, sequence_length=length, added=added
+    )
     return out
 
 
 def load_whole(checkpoint: Path, config: ModelConfig) -> dict[str, torch.Tensor]:
-    """The model's weights, whole, by megatron-core's names; layers stacked [layers, ...], and experts [layers, experts, ...]. Optimizer state is not read."""
+    """The model's weights, whole, by megatron-core's names; layers stacked [layers, ...], and experts [layers,
+    experts, ...]. Optimizer state is not read."""
     reader = sharded.FileSystemReader(checkpoint)
     stored = reader.read_metadata().state_dict_metadata
     wanted: dict[str, Any] = {}
@@ -64,7 +74,9 @@ def load_whole(checkpoint: Path, config: ModelConfig) -> dict[str, torch.Tensor]
     return wanted
 
 
-def write_tokenizer(definition: Path, out: Path, *, end_of_document_id: int, sequence_length: int, added: Sequence[str] = ()) -> None:
+def write_tokenizer(
+    definition: Path, out: Path, *, end_of_document_id: int, sequence_length: int, added: Sequence[str] = ()
+) -> None:
     """The tokenizer, of any kind, as `AutoTokenizer` loads it from the folder `out`: its JSON holds all that it does.
 
     Special tokens `added` get the ids after its own.
@@ -80,7 +92,12 @@ def write_tokenizer(definition: Path, out: Path, *, end_of_document_id: int, seq
     _write_json(out / "special_tokens_map.json", special)
     _write_json(
         out / "tokenizer_config.json",
-        {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": sequence_length, "clean_up_tokenization_spaces": False, **special},
+        {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_max_length": sequence_length,
+            "clean_up_tokenization_spaces": False,
+            **special,
+        },
     )
 
 

@@ -1,7 +1,8 @@
 """`tokens` as Megatron's `.bin` and `.idx` files, a pair for each source, for those who train elsewhere.
 
-`.bin` is the ids of all documents end to end. `.idx` is a header, the length of every sequence, the byte offset of every sequence, and the sequence
-at which every document starts; here each document is one sequence. Nothing larger than a row group is held in memory.
+`.bin` is the ids of all documents end to end. `.idx` is a header, the length of every sequence, the byte offset of
+every sequence, and the sequence at which every document starts; here each document is one sequence. Nothing larger
+than a row group is held in memory.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from urllib.parse import quote
 import numpy as np
 import pyarrow.parquet as pq
 
-from schemas.errors import ContractError, UsageError
-from schemas.whole_file import write_whole
+from schemas.plumbing.errors import ContractError, UsageError
+from schemas.plumbing.whole_file import write_whole
 from training.reading.delta_tokens import RowGroup, TokenFile, Tokenizer, TokenTable, open_tokens, system_at
 
 MAGIC = b"MMIDIDX\x00\x00"
 VERSION = 1
 TYPE_CODES = {np.dtype("<i4"): 4, np.dtype("<u2"): 8}
-"""Numbers by which the index names the type of an id; of those that it knows, the two that Megatron writes for tokens."""
+"""Numbers by which the index names the type of an id; of those that it knows, the two that Megatron writes for
+tokens."""
 
 SMALL_VOCABULARY = 65_500
 """Megatron writes uint16 below this size, and int32 from it on."""
@@ -54,7 +56,8 @@ class Exported:
 
 
 def export_megatron(lake: str, out: Path, version: int | None = None, sources: tuple[str, ...] = ()) -> list[Exported]:
-    """Write the sources (all, if none is named) of `tokens` at `version` (none for the newest); the index of each is written last.
+    """Write the sources (all, if none is named) of `tokens` at `version` (none for the newest); the index of each is
+    written last.
 
     `UsageError` where Megatron could not read what would be written.
     """
@@ -65,7 +68,10 @@ def export_megatron(lake: str, out: Path, version: int | None = None, sources: t
         raise UsageError(f"{table.uri}: has no source {', '.join(unknown)}; it has {', '.join(have)}")
     chosen = sorted(set(sources)) or have
     if len(chosen) > MOST_SOURCES:
-        raise UsageError(f"{table.uri}: has {len(chosen)} sources, and Megatron blends at most {MOST_SOURCES}; name some with --source")
+        raise UsageError(
+            f"{table.uri}: has {len(chosen)} sources, and Megatron blends at most {MOST_SOURCES}; name some with "
+            f"--source"
+        )
     kind = id_type(table.tokenizer.vocabulary_size)
     out.mkdir(parents=True, exist_ok=True)
     exported = [_export_source(table, source, out, kind) for source in chosen]
@@ -76,7 +82,9 @@ def export_megatron(lake: str, out: Path, version: int | None = None, sources: t
 def id_type(vocabulary_size: int) -> np.dtype[Any]:
     """The type that Megatron gives to the ids of a vocabulary; `UsageError` where it has none."""
     if vocabulary_size > 1 << 31:
-        raise UsageError(f"a vocabulary of {vocabulary_size} has ids that int32 cannot hold, and Megatron's files have no wider type")
+        raise UsageError(
+            f"a vocabulary of {vocabulary_size} has ids that int32 cannot hold, and Megatron's files have no wider type"
+        )
     return np.dtype("<u2") if vocabulary_size < SMALL_VOCABULARY else np.dtype("<i4")
 
 
@@ -95,7 +103,10 @@ def _export_source(table: TokenTable, source: str, out: Path, kind: np.dtype[Any
             lengths_file.write(lengths.astype("<i4").data)
             documents, tokens = documents + len(lengths), tokens + len(group.tokens)
             if documents > MOST_DOCUMENTS:
-                raise UsageError(f"{table.uri}: source {source} has over {MOST_DOCUMENTS:,} documents, more than Megatron can number; cut it into several")
+                raise UsageError(
+                    f"{table.uri}: source {source} has over {MOST_DOCUMENTS:,} documents, more than Megatron can "
+                    f"number; cut it into several"
+                )
         _make_durable(ids_file)
     with index_part.open("wb") as index_file:
         _write_index(index_file, lengths_part, documents, kind)
@@ -120,16 +131,25 @@ def _row_groups(table: TokenTable, source: str) -> Iterator[RowGroup]:
 
 
 def _require_sound(group: RowGroup, file: TokenFile, number: int, tokenizer: Tokenizer) -> None:
-    """Refuse what would be read back as something else: counts that disagree, empty documents, ids beyond the vocabulary, documents without an end."""
+    """Refuse what would be read back as something else: counts that disagree, empty documents, ids beyond the
+    vocabulary, documents without an end."""
     where = f"{file.path}: row group {number}"
     if len(group.tokens) != file.row_group_tokens[number]:
-        raise ContractError(f"{where} holds {len(group.tokens)} tokens where n_tokens says otherwise; run tokenize_corpus again")
+        raise ContractError(
+            f"{where} holds {len(group.tokens)} tokens where n_tokens says otherwise; run tokenize_corpus again"
+        )
     if len(group.ends) and np.diff(group.ends, prepend=0).min() < 1:
         raise ContractError(f"{where} holds an empty document; run tokenize_corpus again")
     if len(group.tokens) and int(group.tokens.max()) >= tokenizer.vocabulary_size:
-        raise ContractError(f"{where} holds the id {group.tokens.max()} of a vocabulary of {tokenizer.vocabulary_size}; run tokenize_corpus again")
+        raise ContractError(
+            f"{where} holds the id {group.tokens.max()} of a vocabulary of {tokenizer.vocabulary_size}; run "
+            f"tokenize_corpus again"
+        )
     if (group.tokens[group.ends - 1] != tokenizer.end_of_document_id).any():
-        raise ContractError(f"{where} holds a document that does not end with the id {tokenizer.end_of_document_id}; run tokenize_corpus again")
+        raise ContractError(
+            f"{where} holds a document that does not end with the id {tokenizer.end_of_document_id}; run "
+            f"tokenize_corpus again"
+        )
 
 
 def _write_index(file: IO[bytes], lengths: Path, documents: int, kind: np.dtype[Any]) -> None:

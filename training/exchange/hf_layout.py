@@ -1,7 +1,8 @@
-"""Where each weight is in a Hugging Face folder, and the other way: the layouts of Llama, Qwen3, Mixtral and Qwen3-MoE, in both directions.
+"""Where each weight is in a Hugging Face folder, and the other way: the layouts of Llama, Qwen3, Mixtral and
+Qwen3-MoE, in both directions.
 
-megatron-core's names are those of a checkpoint, where layers, and experts in them, are stacked along first axes. It keeps the queries, key and
-value of each key group in one matrix, and gate and up in another.
+megatron-core's names are those of a checkpoint, where layers, and experts in them, are stacked along first axes. It
+keeps the queries, key and value of each key group in one matrix, and gate and up in another.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 import torch
 
-from schemas.errors import UsageError
+from schemas.plumbing.errors import UsageError
 from training.config import ModelConfig
 from training.exchange.hf_positions import position_settings, position_values
 
@@ -43,7 +44,8 @@ type Weights = Callable[[str], torch.Tensor]
 
 @dataclass(frozen=True)
 class Layout:
-    """What transformers calls a model. `router`, and `gate`, `up` and `down` of an expert or of the only feed-forward layer, are names in a layer."""
+    """What transformers calls a model. `router`, and `gate`, `up` and `down` of an expert or of the only
+    feed-forward layer, are names in a layer."""
 
     model_type: str
     architecture: str
@@ -79,13 +81,20 @@ LAYOUTS = {
 def layout_of(config: ModelConfig) -> Layout:
     """The layout that computes what the model does; `UsageError` where none does."""
     if config.experts and not config.qk_norm and not config.router_normalised:
-        raise UsageError("model.router_normalised: Mixtral's layout, which a model with experts and without qk_norm is written in, has no other router")
+        raise UsageError(
+            "model.router_normalised: Mixtral's layout, which a model with experts and without qk_norm is written in, "
+            "has no other router"
+        )
     return LAYOUTS[config.qk_norm, config.experts > 0]
 
 
 def stored_names(config: ModelConfig) -> set[str]:
     """Names in a checkpoint of all weights of the model."""
-    names = {EMBEDDING, FINAL_NORM, QKV, *ATTENTION} | (set() if config.tied else {OUTPUT}) | (set(QK_NORM) if config.qk_norm else set())
+    names = (
+        {EMBEDDING, FINAL_NORM, QKV, *ATTENTION}
+        | (set() if config.tied else {OUTPUT})
+        | (set(QK_NORM) if config.qk_norm else set())
+    )
     return names | ({ROUTER, EXPERTS_GATE_UP, EXPERTS_DOWN, *MIXED_NORM} if config.experts else {GATE_UP, *DENSE})
 
 
@@ -109,13 +118,16 @@ def to_layout(weights: Mapping[str, torch.Tensor], config: ModelConfig) -> Itera
             continue
         yield prefix + layout.router, weights[ROUTER][layer].clone()
         for expert in range(config.experts):
-            for inner, half in zip((layout.gate, layout.up), weights[EXPERTS_GATE_UP][layer, expert].chunk(2), strict=True):
+            for inner, half in zip(
+                (layout.gate, layout.up), weights[EXPERTS_GATE_UP][layer, expert].chunk(2), strict=True
+            ):
                 yield prefix + inner.format(expert=expert), half.clone()
             yield prefix + layout.down.format(expert=expert), weights[EXPERTS_DOWN][layer, expert].clone()
 
 
 def from_layout(weights: Weights, config: ModelConfig, name: str, place: tuple[int, ...], rows: int) -> torch.Tensor:
-    """One weight of a checkpoint, the one of layer `place[0]` and expert `place[1]` where it has these; `weights` gives what a layout's name stands for.
+    """One weight of a checkpoint, the one of layer `place[0]` and expert `place[1]` where it has these; `weights`
+    gives what a layout's name stands for.
 
     `rows` are those of the padded vocabulary.
     """
@@ -127,7 +139,10 @@ def from_layout(weights: Weights, config: ModelConfig, name: str, place: tuple[i
     if name in (same := _same_shape(config)):
         return weights(prefix + same[name])
     if name == QKV:
-        parts = [weights(f"{prefix}self_attn.{letter}_proj.weight").view(config.query_groups, -1, config.hidden) for letter in "qkv"]
+        parts = [
+            weights(f"{prefix}self_attn.{letter}_proj.weight").view(config.query_groups, -1, config.hidden)
+            for letter in "qkv"
+        ]
         return torch.cat(parts, dim=1).reshape(-1, config.hidden)
     if name == ROUTER and layout.router is not None:
         return weights(prefix + layout.router)
@@ -139,8 +154,11 @@ def from_layout(weights: Weights, config: ModelConfig, name: str, place: tuple[i
     raise KeyError(name)
 
 
-def layout_config(config: ModelConfig, *, rows: int, sequence_length: int, end_of_document_id: int, dtype: str) -> dict[str, Any]:
-    """config.json of transformers, with both the older and the newer name of keys that were renamed. `rows` are those of the padded vocabulary."""
+def layout_config(
+    config: ModelConfig, *, rows: int, sequence_length: int, end_of_document_id: int, dtype: str
+) -> dict[str, Any]:
+    """config.json of transformers, with both the older and the newer name of keys that were renamed. `rows` are
+    those of the padded vocabulary."""
     layout = layout_of(config)
     values: dict[str, Any] = {
         "architectures": [layout.architecture],
@@ -170,17 +188,27 @@ def layout_config(config: ModelConfig, *, rows: int, sequence_length: int, end_o
     else:
         values["sliding_window"] = None
     if config.experts:
-        experts = {"num_experts_per_tok": config.experts_per_token, "router_aux_loss_coef": config.balance_loss, "output_router_logits": False}
+        experts = {
+            "num_experts_per_tok": config.experts_per_token,
+            "router_aux_loss_coef": config.balance_loss,
+            "output_router_logits": False,
+        }
         if layout.model_type == "mixtral":
             values |= {**experts, "num_local_experts": config.experts}
         else:
-            mixed = {"moe_intermediate_size": config.ffn, "norm_topk_prob": config.router_normalised, "decoder_sparse_step": 1, "mlp_only_layers": []}
+            mixed = {
+                "moe_intermediate_size": config.ffn,
+                "norm_topk_prob": config.router_normalised,
+                "decoder_sparse_step": 1,
+                "mlp_only_layers": [],
+            }
             values |= {**experts, **mixed, "num_experts": config.experts}
     return values
 
 
 def model_settings(values: Mapping[str, Any], vocabulary_size: int, where: str) -> dict[str, Any]:
-    """The keys of `ModelConfig` that give the model of a config.json; `UsageError` names what of it cannot be expressed."""
+    """The keys of `ModelConfig` that give the model of a config.json; `UsageError` names what of it cannot be
+    expressed."""
     kind = values.get("model_type")
     names = {layout.model_type: form for form, layout in LAYOUTS.items()}
     if kind not in names:
@@ -228,6 +256,7 @@ def _same_shape(config: ModelConfig) -> dict[str, str]:
 
 
 def _multiple(rows: int, vocabulary_size: int) -> int:
-    """A multiple that pads the tokens to no more rows than there are, and if it can to just as many: what is left over has no token."""
+    """A multiple that pads the tokens to no more rows than there are, and if it can to just as many: what is left
+    over has no token."""
     fitting = [multiple for multiple in (128, 64, 32, 16, 8, 4, 2, 1) if rows % multiple == 0]
     return next((multiple for multiple in fitting if -(-vocabulary_size // multiple) * multiple == rows), fitting[0])

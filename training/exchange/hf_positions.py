@@ -1,11 +1,12 @@
-"""Rotary positions in a config.json of transformers, in both directions, under the names of its older and its newer releases."""
+"""Rotary positions in a config.json of transformers, in both directions, under the names of its older and its newer
+releases."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from schemas.errors import UsageError
+from schemas.plumbing.errors import UsageError
 from training.config import ModelConfig
 
 SCALING = {
@@ -39,13 +40,18 @@ def position_values(config: ModelConfig, sequence_length: int) -> dict[str, Any]
 
 
 def position_settings(values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The keys of `ModelConfig` for the positions of a config.json; `UsageError` for those that this trainer's models do not have."""
+    """The keys of `ModelConfig` for the positions of a config.json; `UsageError` for those that this trainer's
+    models do not have."""
     # Where a file has both, transformers takes what is under the older name.
     rope = values.get("rope_scaling") or values.get("rope_parameters") or {}
     turned = rope.get("partial_rotary_factor", values.get("partial_rotary_factor", 1.0))
     if turned != 1.0:
         raise UsageError(f"{where}: partial_rotary_factor is {turned}, which this trainer's models do not have")
-    base = rope.get("rope_theta") or values.get("rope_theta") or (MIXTRAL_BASE if values.get("model_type") == "mixtral" else OTHER_BASE)
+    base = (
+        rope.get("rope_theta")
+        or values.get("rope_theta")
+        or (MIXTRAL_BASE if values.get("model_type") == "mixtral" else OTHER_BASE)
+    )
     return {"rope_base": float(base), "rope_scaling": _scaling(rope, values, where)}
 
 

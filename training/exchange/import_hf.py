@@ -1,7 +1,7 @@
 """A Hugging Face folder as the first checkpoint of a run, so that training goes on from its weights.
 
-The tokens of the lake must be those of the folder's tokenizer. Beside the model, this process holds gradients and optimizer state: with AdamW,
-sixteen bytes a weight in fp32.
+The tokens of the lake must be those of the folder's tokenizer. Beside the model, this process holds gradients and
+optimizer state: with AdamW, sixteen bytes a weight in fp32.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from safetensors import safe_open
 from tokenizers import Tokenizer
 
-from schemas.configuration import describe_validation_error
-from schemas.errors import UsageError
+from schemas.plumbing.configuration import describe_validation_error
+from schemas.plumbing.errors import UsageError
 from training.checkpoints.commit import newest_commit
 from training.checkpoints.saver import Saver
 from training.config import ParallelConfig, TrainingConfig
@@ -36,13 +36,18 @@ KEPT = ("kernels", "fp8", "balance_loss", "balance_over", "router_z_loss")
 def import_hf(source: Path, config: TrainingConfig, lake: str, out: Path, device: torch.device) -> Path:
     """Commit the weights of the folder `source` as step 0 of a new run in `out`, with no optimizer step behind them.
 
-    Returns the recipe to go on with: `config`, but the model is that of the folder. `UsageError` where the model is of another kind, where the lake
-    has tokens of another tokenizer, or where `out` has a run.
+    Returns the recipe to go on with: `config`, but the model is that of the folder. `UsageError` where the model is
+    of another kind, where the lake has tokens of another tokenizer, or where `out` has a run.
     """
     if newest_commit(out):
         raise UsageError(f"{out}: has a run already; choose another --out")
     resolved = _with_model_of(source, config, lake)
-    job = prepare(resolved.model_copy(update={"parallel": ParallelConfig(shard_optimizer=config.parallel.shard_optimizer)}), lake, out, 1)
+    job = prepare(
+        resolved.model_copy(update={"parallel": ParallelConfig(shard_optimizer=config.parallel.shard_optimizer)}),
+        lake,
+        out,
+        1,
+    )
     _require_same_tokenizer(source, job)
     mesh = parallel.stand_alone(device, resolved.seed)
     try:
@@ -53,7 +58,9 @@ def import_hf(source: Path, config: TrainingConfig, lake: str, out: Path, device
         def whole(name: str, place: tuple[int, ...], shape: tuple[int, ...]) -> torch.Tensor:
             weight = from_layout(files.get, resolved.model, name, place, rows)
             if tuple(weight.shape) != tuple(shape):
-                raise UsageError(f"{source}: {name} is {tuple(weight.shape)} there, and {tuple(shape)} by its config.json")
+                raise UsageError(
+                    f"{source}: {name} is {tuple(weight.shape)} there, and {tuple(shape)} by its config.json"
+                )
             return weight
 
         fill(trainer.state.model, whole)
@@ -84,7 +91,10 @@ class _Weights:
     def __init__(self, folder: Path) -> None:
         index = folder / "model.safetensors.index.json"
         if index.is_file():
-            self._files = {name: folder / file for name, file in json.loads(index.read_text(encoding="utf-8"))["weight_map"].items()}
+            self._files = {
+                name: folder / file
+                for name, file in json.loads(index.read_text(encoding="utf-8"))["weight_map"].items()
+            }
         elif (one := folder / "model.safetensors").is_file():
             with safe_open(one, "pt") as tensors:
                 self._files = dict.fromkeys(tensors.keys(), one)
@@ -113,15 +123,19 @@ def _with_model_of(source: Path, config: TrainingConfig, lake: str) -> TrainingC
 
 
 def _require_same_tokenizer(source: Path, job: Job) -> None:
-    """What a tokenizer does between text and ids must be the same; what it puts around a text, and how it decodes, may differ."""
+    """What a tokenizer does between text and ids must be the same; what it puts around a text, and how it decodes,
+    may differ."""
     path = source / "tokenizer.json"
     if not path.is_file():
-        raise UsageError(f"{path}: no such file; without it nothing tells whether the tokens of the lake are those of the model")
+        raise UsageError(
+            f"{path}: no such file; without it nothing tells whether the tokens of the lake are those of the model"
+        )
     there, here = (_meaning(text) for text in (path.read_text(encoding="utf-8"), job.table.tokenizer.definition))
     for part, value in there.items():
         if here[part] != value:
             raise UsageError(
-                f"{path}: its {part} is not that of the tokenizer {job.table.tokenizer.fingerprint[:12]} of {job.table.uri}; "
+                f"{path}: its {part} is not that of the tokenizer {job.table.tokenizer.fingerprint[:12]} of "
+                f"{job.table.uri}; "
                 "tokenise the lake with the model's own tokenizer first"
             )
 

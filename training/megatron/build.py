@@ -33,7 +33,15 @@ def build(job: Job, mesh: Mesh, device: torch.device) -> Trainer:
     replica = wrap_data_parallel(model, transformer, shard_optimizer=config.parallel.shard_optimizer)
     optimizer = build_optimizer(config.optimizer, replica, device, dtype)
     connect_gradients(transformer, optimizer)
-    return Trainer(replica, optimizer, TrainingState(model, optimizer, mesh), mesh, device, _token_bytes(job), config.objective.z_loss)
+    return Trainer(
+        replica,
+        optimizer,
+        TrainingState(model, optimizer, mesh),
+        mesh,
+        device,
+        _token_bytes(job),
+        config.objective.z_loss,
+    )
 
 
 def compute_type(config: TrainingConfig, device: torch.device) -> torch.dtype:

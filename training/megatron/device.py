@@ -1,7 +1,8 @@
 """The device of this process, and what makes megatron-core run on a machine without a GPU.
 
-megatron-core names CUDA in about two hundred places. Where there is no GPU, the names are made to mean the CPU; where there is one, they are left alone.
-Every monkeypatch of the project is in this file, each with the reason why it is needed.
+megatron-core names CUDA in about two hundred places. Where there is no GPU, the names are made to mean the CPU;
+where there is one, they are left alone. Every monkeypatch of the project is in this file, each with the reason why
+it is needed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ CHECKED = "0.19.2"
 
 @cache
 def prepare_device(local_rank: int) -> torch.device:
-    """The device of this rank. Call it before the first import of megatron.core, whose decorators bind `torch.compile` at import."""
+    """The device of this rank. Call it before the first import of megatron.core, whose decorators bind
+    `torch.compile` at import."""
     if torch.cuda.is_available():
         device = torch.device("cuda", local_rank % torch.cuda.device_count())
         torch.cuda.set_device(device)
@@ -48,7 +50,8 @@ def set_threads(ranks_on_this_machine: int) -> int:
 def _save_in_this_process() -> None:
     """Give megatron-core a plain queue for the results of writing a checkpoint.
 
-    Its own is served by a helper process, which a synchronous save has no use for, takes seconds to start, and outlives a rank that is killed.
+    Its own is served by a helper process, which a synchronous save has no use for, takes seconds to start, and
+    outlives a rank that is killed.
     """
     from megatron.core.dist_checkpointing.strategies import filesystem_async
 
@@ -56,18 +59,22 @@ def _save_in_this_process() -> None:
 
 
 def _load_sharded_adam() -> None:
-    """Let the distributed optimizer load the state of torch's AdamW, which it uses where neither Transformer Engine nor Apex is installed.
+    """Let the distributed optimizer load the state of torch's AdamW, which it uses where neither Transformer Engine
+    nor Apex is installed.
 
     It asks every loaded weight for a `step` of its own, which is stored once for all.
     """
     from megatron.core.optimizer.distrib_optimizer import DistributedOptimizer
 
     take = DistributedOptimizer._set_main_param_and_optimizer_states
-    DistributedOptimizer._set_main_param_and_optimizer_states = lambda self, weight, tensors: take(self, weight, {"step": None, **tensors})
+    DistributedOptimizer._set_main_param_and_optimizer_states = lambda self, weight, tensors: take(
+        self, weight, {"step": None, **tensors}
+    )
 
 
 def _load_adam_that_took_no_step() -> None:
-    """Let the other optimizers load AdamW's state from the checkpoint of an imported model: a count of 0 steps is taken for none, and not stored."""
+    """Let the other optimizers load AdamW's state from the checkpoint of an imported model: a count of 0 steps is
+    taken for none, and not stored."""
     from megatron.core.optimizer.optimizer import Float16OptimizerWithFloat16Params, FP32Optimizer
 
     def with_steps(load: Any) -> Any:
@@ -86,7 +93,10 @@ def _load_adam_that_took_no_step() -> None:
 
 def _require_checked_version() -> None:
     if (version := importlib.metadata.version("megatron-core")) != CHECKED:
-        raise RuntimeError(f"megatron-core {version}: the repairs in {__name__} were made for {CHECKED}; see whether they are still needed")
+        raise RuntimeError(
+            f"megatron-core {version}: the repairs in {__name__} were made for {CHECKED}; see whether they are still "
+            f"needed"
+        )
 
 
 def _let_cuda_mean_cpu() -> None:
@@ -101,8 +111,8 @@ def _let_cuda_mean_cpu() -> None:
     cuda.stream = lambda stream: contextlib.nullcontext()
     # Experts' tokens are exchanged on one of their own.
     cuda.Stream, cuda.Event = _Stream, _Event
-    # Silent otherwise: without a driver the real ones queue the call for ever, and seeds and saved states have no effect.
-    # Not torch.manual_seed, which calls torch.cuda.manual_seed again.
+    # Silent otherwise: without a driver the real ones queue the call for ever, and seeds and saved states have no
+    # effect. Not torch.manual_seed, which calls torch.cuda.manual_seed again.
     cuda.manual_seed = torch.default_generator.manual_seed
     # Under both of its names: sequence parallelism asks for the second.
     cuda.get_rng_state = cuda.random.get_rng_state = lambda device=None: torch.get_rng_state()
@@ -124,7 +134,8 @@ def _let_cuda_mean_cpu() -> None:
 
 
 class _CudaNames(TorchFunctionMode):
-    """Literal "cuda" devices become the CPU, and tensors give the type names that megatron-core's assertions compare with."""
+    """Literal "cuda" devices become the CPU, and tensors give the type names that megatron-core's assertions compare
+    with."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -142,7 +153,9 @@ class _CudaNames(TorchFunctionMode):
 
 
 def _is_cuda(device: Any) -> bool:
-    return (isinstance(device, torch.device) and device.type == "cuda") or (isinstance(device, str) and device.startswith("cuda"))
+    return (isinstance(device, torch.device) and device.type == "cuda") or (
+        isinstance(device, str) and device.startswith("cuda")
+    )
 
 
 class _Stream:

@@ -17,7 +17,8 @@ RESIDUAL_WRITERS = ("linear_proj.weight", "linear_fc2.weight")
 
 
 def fill(model: torch.nn.Module, whole: Callable[[str, tuple[int, ...], tuple[int, ...]], torch.Tensor | None]) -> None:
-    """Give every weight this rank's slice of `whole(name, place, shape)`; `place` counts layers, and experts. None leaves a weight as it is."""
+    """Give every weight this rank's slice of `whole(name, place, shape)`; `place` counts layers, and experts. None
+    leaves a weight as it is."""
     state = model.sharded_state_dict(metadata=checkpoint_metadata())
     apply_factories(state)
     for part in nested_values(state):
@@ -27,7 +28,12 @@ def fill(model: torch.nn.Module, whole: Callable[[str, tuple[int, ...], tuple[in
         found = whole(part.key, part.global_offset[:stacked], part.global_shape[stacked:])
         if found is None:
             continue
-        own = found[tuple(slice(start, start + size) for start, size in zip(part.global_offset[stacked:], part.local_shape, strict=True))]
+        own = found[
+            tuple(
+                slice(start, start + size)
+                for start, size in zip(part.global_offset[stacked:], part.local_shape, strict=True)
+            )
+        ]
         with torch.no_grad():
             part.data.copy_(own.reshape(part.data.shape))
 
@@ -35,8 +41,9 @@ def fill(model: torch.nn.Module, whole: Callable[[str, tuple[int, ...], tuple[in
 def initialise(model: torch.nn.Module, config: ModelConfig, seed: int) -> None:
     """Draw every weight from a generator that is named by the seed and the weight, and keep this rank's slice of it.
 
-    So the initial model does not depend on the layout. Memory beside the model: one whole matrix of one layer, or of one expert, in fp32, which at
-    most is the embedding (2 GB for 128,000 tokens of 4,096). Ranks that share a matrix each draw all of it.
+    So the initial model does not depend on the layout. Memory beside the model: one whole matrix of one layer, or of
+    one expert, in fp32, which at most is the embedding (2 GB for 128,000 tokens of 4,096). Ranks that share a matrix
+    each draw all of it.
     """
 
     def draw(name: str, place: tuple[int, ...], shape: tuple[int, ...]) -> torch.Tensor | None:

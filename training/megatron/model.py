@@ -1,7 +1,9 @@
-"""The model: megatron-core's GPTModel in the form of Llama, Qwen3 or Mixtral, made in one place so that a later megatron-core can change it in one place.
+"""The model: megatron-core's GPTModel in the form of Llama, Qwen3 or Mixtral, made in one place so that a later
+megatron-core can change it in one place.
 
-GPTModel rather than its successor HybridModel, which in 0.19 does not build without Transformer Engine. The norm and the attention core are
-our own, because megatron-core's need Apex or Transformer Engine for sequence parallelism and for speed.
+GPTModel rather than its successor HybridModel, which in 0.19 does not build without Transformer Engine. The norm and
+the attention core are our own, because megatron-core's need Apex or Transformer Engine for sequence parallelism and
+for speed.
 """
 
 from __future__ import annotations
@@ -12,12 +14,15 @@ import torch
 import torch.nn.functional as F
 from megatron.core.extensions.transformer_engine import HAVE_TE, TENorm
 from megatron.core.models.gpt import GPTModel
-from megatron.core.models.gpt.gpt_layer_specs import get_gpt_layer_local_spec, get_gpt_layer_with_transformer_engine_spec
+from megatron.core.models.gpt.gpt_layer_specs import (
+    get_gpt_layer_local_spec,
+    get_gpt_layer_with_transformer_engine_spec,
+)
 from megatron.core.transformer import ModuleSpec, TransformerConfig
 from megatron.core.transformer.enums import AttnMaskType
 from megatron.core.transformer.transformer_block import TransformerBlockSubmodules, get_num_layers_to_build
 
-from schemas.errors import UsageError
+from schemas.plumbing.errors import UsageError
 from training.config import ModelConfig, ParallelConfig
 from training.megatron.attention import Attention
 from training.megatron.initial_weights import initialise
@@ -26,7 +31,8 @@ from training.megatron.rotary import scaled_frequencies
 
 
 class RMSNorm(torch.nn.RMSNorm):
-    """Root mean square norm (arXiv 1910.07467) whose weight's gradient is summed over the ranks that share the sequence."""
+    """Root mean square norm (arXiv 1910.07467) whose weight's gradient is summed over the ranks that share the
+    sequence."""
 
     def __init__(self, config: TransformerConfig, hidden_size: int, eps: float = 1e-5, **_: Any) -> None:
         super().__init__(hidden_size, eps=eps, dtype=config.params_dtype)
@@ -37,7 +43,8 @@ class Model(torch.nn.ModuleList):
     """This rank's part of the model: one stretch of layers, or one for each virtual stage, in order."""
 
     def forward(self, *args: Any, **arguments: Any) -> torch.Tensor:
-        """The forward pass of the only stretch; where there are more, the pipeline's schedule calls each of them in its turn."""
+        """The forward pass of the only stretch; where there are more, the pipeline's schedule calls each of them in
+        its turn."""
         (only,) = self
         return only(*args, **arguments)  # type: ignore[no-any-return]
 
@@ -63,7 +70,8 @@ def build_model(
     seed: int,
     causal: bool = True,
 ) -> tuple[Model, TransformerConfig]:
-    """This rank's part of the model with its initial weights, which are the same for every layout. Without `causal` a token sees those after it too."""
+    """This rank's part of the model with its initial weights, which are the same for every layout. Without `causal`
+    a token sees those after it too."""
     engine = has_engine(config, device)
     transformer = _transformer_config(config, parallel, device, dtype, engine)
     stretches = []
@@ -94,7 +102,10 @@ def build_model(
 def has_engine(config: ModelConfig, device: torch.device) -> bool:
     """Whether Transformer Engine's kernels are used; `UsageError` where they are asked for and cannot be."""
     available = HAVE_TE and device.type == "cuda"
-    for key, asked in (("model.kernels: transformer_engine", config.kernels == "transformer_engine"), ("model.fp8", config.fp8)):
+    for key, asked in (
+        ("model.kernels: transformer_engine", config.kernels == "transformer_engine"),
+        ("model.fp8", config.fp8),
+    ):
         if asked and not available:
             raise UsageError(f"{key}: needs a GPU and the package transformer_engine, which this machine does not have")
     if config.fp8 and torch.cuda.get_device_capability(device) < (8, 9):
@@ -102,7 +113,9 @@ def has_engine(config: ModelConfig, device: torch.device) -> bool:
     return available and config.kernels != "torch"
 
 
-def _transformer_config(config: ModelConfig, parallel: ParallelConfig, device: torch.device, dtype: torch.dtype, engine: bool) -> TransformerConfig:
+def _transformer_config(
+    config: ModelConfig, parallel: ParallelConfig, device: torch.device, dtype: torch.dtype, engine: bool
+) -> TransformerConfig:
     recompute: dict[str, Any] = {
         "none": {},
         "selective": {"recompute_granularity": "selective"},
@@ -129,8 +142,8 @@ def _transformer_config(config: ModelConfig, parallel: ParallelConfig, device: t
         virtual_pipeline_model_parallel_size=parallel.virtual_stages if virtual else None,
         context_parallel_size=parallel.context,
         sequence_parallel=parallel.sequence_parallel,
-        # With both neighbours in one batch of messages, two pipeline ranks, each of which is both neighbours of the other, take one message for
-        # the other: wrong losses, and no error.
+        # With both neighbours in one batch of messages, two pipeline ranks, each of which is both neighbours of the
+        # other, take one message for the other: wrong losses, and no error.
         batch_p2p_comm=not virtual,
         overlap_p2p_comm=virtual,
         params_dtype=dtype,
@@ -176,7 +189,9 @@ def _expert_config(config: ModelConfig, parallel: ParallelConfig, engine: bool) 
 def _layers(config: TransformerConfig, stage: int | None, causal: bool, engine: bool) -> TransformerBlockSubmodules:
     experts = config.num_moe_experts
     if engine:
-        layer = get_gpt_layer_with_transformer_engine_spec(num_experts=experts, moe_grouped_gemm=bool(experts), qk_layernorm=config.qk_layernorm)
+        layer = get_gpt_layer_with_transformer_engine_spec(
+            num_experts=experts, moe_grouped_gemm=bool(experts), qk_layernorm=config.qk_layernorm
+        )
         norm: Any = TENorm
     else:
         layer = get_gpt_layer_local_spec(num_experts=experts, qk_layernorm=config.qk_layernorm, normalization="RMSNorm")
@@ -190,11 +205,14 @@ def _layers(config: TransformerConfig, stage: int | None, causal: bool, engine: 
     attention.submodules.core_attention = Attention
     if config.qk_layernorm:
         attention.submodules.q_layernorm = attention.submodules.k_layernorm = norm
-    return TransformerBlockSubmodules(layer_specs=[layer] * get_num_layers_to_build(config, vp_stage=stage), layer_norm=norm)
+    return TransformerBlockSubmodules(
+        layer_specs=[layer] * get_num_layers_to_build(config, vp_stage=stage), layer_norm=norm
+    )
 
 
 def _mark_experts(model: Model) -> None:
-    """Let experts have buffers and an optimizer of their own even where no ranks share them, so that a checkpoint loads whether they do or not."""
+    """Let experts have buffers and an optimizer of their own even where no ranks share them, so that a checkpoint
+    loads whether they do or not."""
     for name, weight in model.named_parameters():
         if ".experts." in name:
             weight.allreduce = False  # type: ignore[attr-defined]

@@ -24,14 +24,23 @@ class Replica(list[DistributedDataParallel]):
 
 
 def wrap_data_parallel(model: Model, transformer: TransformerConfig, *, shard_optimizer: bool = False) -> Replica:
-    """The model with fp32 gradient buffers that are summed over the data-parallel ranks, to each the part whose optimizer state it keeps."""
+    """The model with fp32 gradient buffers that are summed over the data-parallel ranks, to each the part whose
+    optimizer state it keeps."""
     # Whether gradients are finite is judged by their norm, which all ranks know; here one rank alone would raise.
-    config = DistributedDataParallelConfig(grad_reduce_in_fp32=True, use_distributed_optimizer=shard_optimizer, check_for_nan_in_grad=False)
-    return Replica(DistributedDataParallel(transformer, config, stretch, disable_bucketing=place > 0) for place, stretch in enumerate(model))
+    config = DistributedDataParallelConfig(
+        grad_reduce_in_fp32=True, use_distributed_optimizer=shard_optimizer, check_for_nan_in_grad=False
+    )
+    return Replica(
+        DistributedDataParallel(transformer, config, stretch, disable_bucketing=place > 0)
+        for place, stretch in enumerate(model)
+    )
 
 
-def build_optimizer(config: OptimizerConfig, replica: Replica, device: torch.device, dtype: torch.dtype) -> MegatronOptimizer:
-    """An optimizer that has taken no step. Vectors do not decay, nor do embeddings but where the configuration says so."""
+def build_optimizer(
+    config: OptimizerConfig, replica: Replica, device: torch.device, dtype: torch.dtype
+) -> MegatronOptimizer:
+    """An optimizer that has taken no step. Vectors do not decay, nor do embeddings but where the configuration says
+    so."""
     core = CoreOptimizerConfig(
         optimizer={"adamw": "adam", "sgd": "sgd"}[config.kind],
         lr=config.learning_rate,
@@ -46,8 +55,14 @@ def build_optimizer(config: OptimizerConfig, replica: Replica, device: torch.dev
         params_dtype=dtype,
         use_distributed_optimizer=replica[0].ddp_config.use_distributed_optimizer,
     )
-    exempt = ParamKey(with_name_predicate=ParamWithNamePredicate(name="exempt from decay", fn=lambda weight, name: not _decays(weight, name, config)))
-    optimizer = get_megatron_optimizer(core, list(replica), config_overrides={exempt: {"wd_mult": 0.0}}, use_gloo_process_groups=device.type == "cuda")
+    exempt = ParamKey(
+        with_name_predicate=ParamWithNamePredicate(
+            name="exempt from decay", fn=lambda weight, name: not _decays(weight, name, config)
+        )
+    )
+    optimizer = get_megatron_optimizer(
+        core, list(replica), config_overrides={exempt: {"wd_mult": 0.0}}, use_gloo_process_groups=device.type == "cuda"
+    )
     if config.kind == "adamw":
         _start_adam_state(optimizer)
     return optimizer
@@ -60,14 +75,17 @@ def _decays(weight: torch.Tensor, name: str, config: OptimizerConfig) -> bool:
 
 
 def set_learning_rate(optimizer: MegatronOptimizer, rate: float, config: OptimizerConfig) -> None:
-    """Set this step's rate. Weight decay is set here too: megatron-core marks with `wd_mult` 0 what does not decay, and leaves the rest to its scheduler."""
+    """Set this step's rate. Weight decay is set here too: megatron-core marks with `wd_mult` 0 what does not decay,
+    and leaves the rest to its scheduler."""
     for group in optimizer.param_groups:
         group["lr"] = rate
         group["weight_decay"] = config.weight_decay * group["wd_mult"]
 
 
 def inner_optimizers(optimizer: MegatronOptimizer) -> list[torch.optim.Optimizer]:
-    return [part.optimizer for part in getattr(optimizer, "chained_optimizers", [optimizer]) if part.optimizer is not None]
+    return [
+        part.optimizer for part in getattr(optimizer, "chained_optimizers", [optimizer]) if part.optimizer is not None
+    ]
 
 
 def _start_adam_state(optimizer: MegatronOptimizer) -> None:
@@ -83,4 +101,6 @@ def _start_adam_state(optimizer: MegatronOptimizer) -> None:
             for weight in group["params"]:
                 state: dict[str, Any] = inner.state[weight]
                 if not state:
-                    state.update(step=torch.tensor(0.0), exp_avg=torch.zeros_like(weight), exp_avg_sq=torch.zeros_like(weight))
+                    state.update(
+                        step=torch.tensor(0.0), exp_avg=torch.zeros_like(weight), exp_avg_sq=torch.zeros_like(weight)
+                    )

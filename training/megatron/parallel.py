@@ -1,4 +1,5 @@
-"""Process groups: which ranks share a replica, and who this rank is among them. Alone in touching megatron-core's `parallel_state`."""
+"""Process groups: which ranks share a replica, and who this rank is among them. Alone in touching megatron-core's
+`parallel_state`."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from training.config import ParallelConfig
 
 @dataclass(frozen=True)
 class Mesh:
-    """This rank's place. Ranks of a `tensor` group share matrices, of a `context` group sequences, of a `pipeline` group layers; `data` counts replicas."""
+    """This rank's place. Ranks of a `tensor` group share matrices, of a `context` group sequences, of a `pipeline`
+    group layers; `data` counts replicas."""
 
     rank: int
     world_size: int
@@ -45,15 +47,25 @@ class Mesh:
         return self.is_first_stage and self.tensor_rank == 0 and self.context_rank == 0
 
 
-def join(config: ParallelConfig, device: torch.device, *, rank: int, world_size: int, rendezvous: str | None, seed: int) -> Mesh:
+def join(
+    config: ParallelConfig, device: torch.device, *, rank: int, world_size: int, rendezvous: str | None, seed: int
+) -> Mesh:
     """Meet the other ranks and form the groups.
 
-    `rendezvous` is a file that all ranks on this machine can write to; without one, MASTER_ADDR and MASTER_PORT are used.
+    `rendezvous` is a file that all ranks on this machine can write to; without one, MASTER_ADDR and MASTER_PORT are
+    used.
     """
     timeout = timedelta(seconds=config.timeout_seconds)
     backend = "nccl" if device.type == "cuda" else "gloo"
     method = f"file://{rendezvous}" if rendezvous else "env://"
-    dist.init_process_group(backend, init_method=method, rank=rank, world_size=world_size, timeout=timeout, device_id=device if device.type == "cuda" else None)
+    dist.init_process_group(
+        backend,
+        init_method=method,
+        rank=rank,
+        world_size=world_size,
+        timeout=timeout,
+        device_id=device if device.type == "cuda" else None,
+    )
     return _form_groups(config, device, seed)
 
 
@@ -83,14 +95,16 @@ def checkpoint_metadata() -> dict[str, object]:
 
 def own_stretches(tensor: torch.Tensor) -> torch.Tensor:
     """This rank's part of sequences [..., S]."""
-    return stretches_of(tensor, parallel_state.get_context_parallel_rank(), parallel_state.get_context_parallel_world_size())
+    return stretches_of(
+        tensor, parallel_state.get_context_parallel_rank(), parallel_state.get_context_parallel_world_size()
+    )
 
 
 def stretches_of(tensor: torch.Tensor, rank: int, ranks: int) -> torch.Tensor:
     """The part of sequences [..., S] that context rank `rank` of `ranks` holds: [..., S / ranks].
 
-    Of twice as many stretches as ranks, rank r holds the r-th and the r-th from the end, so that all see equally many keys; megatron-core turns
-    positions by the same rule.
+    Of twice as many stretches as ranks, rank r holds the r-th and the r-th from the end, so that all see equally
+    many keys; megatron-core turns positions by the same rule.
     """
     if ranks == 1:
         return tensor

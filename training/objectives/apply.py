@@ -1,4 +1,5 @@
-"""The objective of a run as one function from a batch as stored to a batch as learned from, and a reader that applies it."""
+"""The objective of a run as one function from a batch as stored to a batch as learned from, and a reader that
+applies it."""
 
 from __future__ import annotations
 
@@ -33,18 +34,25 @@ class ObjectiveReader:
         return ObjectiveReader(self._reader.again(), self._objective)
 
 
-def objective_reader(config: TrainingConfig, plan: Plan, table: TokenTable, *, rank: int, ranks: int) -> ObjectiveReader:
+def objective_reader(
+    config: TrainingConfig, plan: Plan, table: TokenTable, *, rank: int, ranks: int
+) -> ObjectiveReader:
     """Of each global batch the slice of data-parallel rank `rank` of `ranks`, as the run learns from it."""
     return ObjectiveReader(BatchReader(plan, table, rank=rank, ranks=ranks), build_objective(config, table.tokenizer))
 
 
 def build_objective(config: TrainingConfig, tokenizer: Tokenizer) -> Objective:
-    """A pure function of the batch and its place in the plan; `UsageError` where the vocabulary has no room for what it needs."""
+    """A pure function of the batch and its place in the plan; `UsageError` where the vocabulary has no room for what
+    it needs."""
     objective, size = config.objective, tokenizer.vocabulary_size
-    ids = special_ids(objective, tokenizer.definition, vocabulary_size=size, padded_vocabulary=config.model.padded_vocabulary(size))
+    ids = special_ids(
+        objective, tokenizer.definition, vocabulary_size=size, padded_vocabulary=config.model.padded_vocabulary(size)
+    )
     if objective.kind == "fill_in_the_middle":
         sentinels, end = Sentinels(*ids), tokenizer.end_of_document_id
-        return lambda batch: fill_in_the_middle(batch, objective.fill_in_the_middle, sentinels, end_of_document_id=end, seed=objective.seed)
+        return lambda batch: fill_in_the_middle(
+            batch, objective.fill_in_the_middle, sentinels, end_of_document_id=end, seed=objective.seed
+        )
     if objective.kind == "masked":
         (mask_id,), ordinary = ids, np.flatnonzero(bytes_of_tokens(tokenizer.definition))
         return lambda batch: hide_tokens(batch, objective.masked, mask_id, ordinary, seed=objective.seed)

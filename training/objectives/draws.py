@@ -8,7 +8,8 @@ import numpy as np
 def uniforms(count: int, *, seed: int, batch: int, row: int) -> np.ndarray:
     """`count` numbers in [0, 1), float64, of the sequence `row` of global batch `batch`.
 
-    From the generator's raw bits: numpy keeps those the same in every release, but not what its distributions make of them (NEP 19).
+    From the generator's raw bits: numpy keeps those the same in every release, but not what its distributions make
+    of them (NEP 19).
     """
     raw = np.random.Philox(np.random.SeedSequence((seed, batch, row))).random_raw(count)
     return (raw >> np.uint64(11)) * 2.0**-53

@@ -1,7 +1,9 @@
-"""Cross entropy, and beside it the z-loss, which keeps the softmax's denominator Z near 1 (PaLM, arXiv 2204.02311, section 5).
+"""Cross entropy, and beside it the z-loss, which keeps the softmax's denominator Z near 1 (PaLM, arXiv 2204.02311,
+section 5).
 
-Cross entropy is log Z - (logit of the target), so log Z is the cross entropy plus that logit. Both are differentiable with the vocabulary split over
-tensor-parallel ranks, and the sum of their gradients is that of log Z, the softmax.
+Cross entropy is log Z - (logit of the target), so log Z is the cross entropy plus that logit. Both are
+differentiable with the vocabulary split over tensor-parallel ranks, and the sum of their gradients is that of log Z,
+the softmax.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ def losses_with_z(
     runtime_gather_output: bool | None = None,
     **_: Any,
 ) -> torch.Tensor:
-    """An `output_processor` of GPTModel: hidden states of the last layer and labels [B, S] to [2, B, S], cross entropy and log Z, in nats."""
+    """An `output_processor` of GPTModel: hidden states of the last layer and labels [B, S] to [2, B, S], cross
+    entropy and log Z, in nats."""
     logits, _bias = output_layer(hidden_states, weight=output_weight, runtime_gather_output=runtime_gather_output)
     logits = scale_logits(logits)
     # Before the cross entropy, which overwrites fp32 logits.
@@ -34,7 +37,8 @@ def losses_with_z(
 
 
 def logit_of_target(logits: torch.Tensor, targets: torch.Tensor, ranks: torch.distributed.ProcessGroup) -> torch.Tensor:
-    """From this rank's part of the vocabulary, logits [S, B, V / ranks], and targets [S, B], to [S, B] in fp32 on all `ranks` that share it."""
+    """From this rank's part of the vocabulary, logits [S, B, V / ranks], and targets [S, B], to [S, B] in fp32 on
+    all `ranks` that share it."""
     first, end = VocabUtility.vocab_range_from_per_partition_vocab_size(logits.shape[-1], ranks.rank(), ranks.size())
     elsewhere = (targets < first) | (targets >= end)
     places = (targets - first).masked_fill(elsewhere, 0).flatten()

@@ -1,7 +1,9 @@
-"""A part's stream cut into sequences: the windows of one sequence length and packing, and how it goes on where another one stopped.
+"""A part's stream cut into sequences: the windows of one sequence length and packing, and how it goes on where
+another one stopped.
 
-The sequences of a grid cover every position of the stream from its start on exactly once. A window that is left half used when the sequence length
-or the packing changes is used up first, in its order, by the grid that follows: so a change repeats and skips nothing.
+The sequences of a grid cover every position of the stream from its start on exactly once. A window that is left half
+used when the sequence length or the packing changes is used up first, in its order, by the grid that follows: so a
+change repeats and skips nothing.
 """
 
 from __future__ import annotations
@@ -21,14 +23,16 @@ type DocumentEnds = Callable[[int, int], list[int]]
 
 @dataclass(frozen=True)
 class Stretch:
-    """Places `[low, high)` of stream positions `[start, end)`, which are in their own order, or in that of the pieces that `arrange` cuts them into."""
+    """Places `[low, high)` of stream positions `[start, end)`, which are in their own order, or in that of the
+    pieces that `arrange` cuts them into."""
 
     start: int
     end: int
     low: int
     high: int
     arrange: Callable[[], list[Piece]] | None = None
-    """Not the pieces themselves: who has kept the window from the batch before does not need them, and to pack it takes a while."""
+    """Not the pieces themselves: who has kept the window from the batch before does not need them, and to pack it
+    takes a while."""
 
     def pieces(self) -> list[Piece]:
         return self.arrange() if self.arrange else [(0, self.end - self.start)]
@@ -36,7 +40,8 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Grid:
-    """Sequences of `length` positions of `stream` from position `start` on, in windows of `window` sequences; `before` is the grid that stopped there."""
+    """Sequences of `length` positions of `stream` from position `start` on, in windows of `window` sequences;
+    `before` is the grid that stopped there."""
 
     stream: Stream
     start: int
@@ -76,7 +81,8 @@ class Grid:
             yield from self.stream.stored(start, end)
 
     def readers(self, start: int, end: int, ends: DocumentEnds) -> Iterator[tuple[int, int, int]]:
-        """(sequence, offset in it, tokens) of what reads stream positions `[start, end)`, in their order; negative sequences are of earlier grids."""
+        """(sequence, offset in it, tokens) of what reads stream positions `[start, end)`, in their order; negative
+        sequences are of earlier grids."""
         for place, size in self._places(start, end, ends):
             offset = place - self.start
             while size > 0:
@@ -86,7 +92,8 @@ class Grid:
                 offset, size = offset + taken, size - taken
 
     def _ordered(self, start: int, end: int, ends: DocumentEnds) -> Iterator[Stretch]:
-        """What stands at places `[start, end)` of the grid's order, which is the stream's with the inside of windows rearranged."""
+        """What stands at places `[start, end)` of the grid's order, which is the stream's with the inside of windows
+        rearranged."""
         while start < end:
             if start < self._inherited_end and self.before:
                 stop = min(end, self._inherited_end)
@@ -103,7 +110,8 @@ class Grid:
             start = stop
 
     def _places(self, start: int, end: int, ends: DocumentEnds) -> Iterator[Span]:
-        """(place in the grid's order, length) of each run of positions `[start, end)` that stays together; the inverse of `_ordered`."""
+        """(place in the grid's order, length) of each run of positions `[start, end)` that stays together; the
+        inverse of `_ordered`."""
         while start < end:
             if start < self._inherited_end and self.before:
                 stop = min(end, self._inherited_end)
@@ -128,8 +136,11 @@ class Grid:
         return (place - self.windows_start) // (self.window * self.length)
 
     def _is_rearranged(self, window: int) -> bool:
-        """The stored order is a random one already, so the first epoch is read as it is stored where nothing is packed."""
-        return self.packing == "best_fit" or self.windows_start + window * self.window * self.length >= self.stream.length
+        """The stored order is a random one already, so the first epoch is read as it is stored where nothing is
+        packed."""
+        return (
+            self.packing == "best_fit" or self.windows_start + window * self.window * self.length >= self.stream.length
+        )
 
     def _end_of_plain(self, place: int) -> int:
         """Up to where places are positions from here on: the first window after the first epoch."""

@@ -1,7 +1,8 @@
-"""Whose turn it is: series that take turns in proportion to their sizes, evenly spread, computed for any place and either way.
+"""Whose turn it is: series that take turns in proportion to their sizes, evenly spread, computed for any place and
+either way.
 
-Item `k` of a series of `n` stands at (2 k + 1) / 2 n of the whole, so each prefix holds every series in proportion. Ties go to the earlier
-series. Exact integers throughout: nothing drifts, however long the run.
+Item `k` of a series of `n` stands at (2 k + 1) / 2 n of the whole, so each prefix holds every series in proportion.
+Ties go to the earlier series. Exact integers throughout: nothing drifts, however long the run.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ class Turns:
             return counts_before(places, self.head)
         cycles, rest = divmod(places - lead, sum(self.cycle))
         part = counts_before(rest, self.cycle)
-        return tuple(first + cycles * whole + some for first, whole, some in zip(self.head, self.cycle, part, strict=True))
+        return tuple(
+            first + cycles * whole + some for first, whole, some in zip(self.head, self.cycle, part, strict=True)
+        )
 
     def between(self, first: int, last: int) -> list[tuple[int, int]]:
         """(series, item) of turns `[first, last)`."""
@@ -72,7 +75,8 @@ def place_of(series: int, item: int, sizes: Sizes) -> int:
     count = 0
     own, size = sizes[series], 2 * item + 1
     for other, total in enumerate(sizes):
-        # Item k of another series is before where (2 k + 1) * own < (2 item + 1) * total, or equal and the other series is the earlier.
+        # Item k of another series is before where (2 k + 1) * own < (2 item + 1) * total, or equal and the other series
+        # is the earlier.
         target = size * total
         if other == series:
             count += item
@@ -86,7 +90,8 @@ def place_of(series: int, item: int, sizes: Sizes) -> int:
 def counts_before(place: int, sizes: Sizes) -> Sizes:
     """Items of each series among the first `place` of all."""
     whole, key = max(1, sum(sizes)), _keys(sizes)
-    # Up to a point of the whole a series has at most half an item more than in proportion: together not more than are asked for, nor many less.
+    # Up to a point of the whole a series has at most half an item more than in proportion: together not more than are
+    # asked for, nor many less.
     point = max(0, place - len(sizes))
     counts = [min(size, max(0, -((whole - 2 * size * point) // (2 * whole)))) for size in sizes]
     following = [(key(series, count), series) for series, count in enumerate(counts) if count < sizes[series]]
@@ -104,11 +109,16 @@ def counts_before(place: int, sizes: Sizes) -> Sizes:
 def merged(first: int, last: int, sizes: Sizes) -> list[tuple[int, int]]:
     """(series, item) at places `[first, last)` of all items."""
     starts, ends, key = counts_before(first, sizes), counts_before(last, sizes), _keys(sizes)
-    keyed = [(key(series, item), series, item) for series, (start, end) in enumerate(zip(starts, ends, strict=True)) for item in range(start, end)]
+    keyed = [
+        (key(series, item), series, item)
+        for series, (start, end) in enumerate(zip(starts, ends, strict=True))
+        for item in range(start, end)
+    ]
     return [(series, item) for _, series, item in sorted(keyed)]
 
 
 def _keys(sizes: Sizes) -> Callable[[int, int], int]:
-    """Integers in the order of (2 k + 1) / 2 n: two of these that differ do so by at least 1 / 4 n m, which is more than the last bit that is kept."""
+    """Integers in the order of (2 k + 1) / 2 n: two of these that differ do so by at least 1 / 4 n m, which is more
+    than the last bit that is kept."""
     bits = 2 * max(sizes).bit_length() + 2
     return lambda series, item: ((2 * item + 1) << bits) // (2 * sizes[series])

@@ -1,8 +1,8 @@
 """Best-fit packing of a window: which pieces of which documents share a sequence.
 
-A window holds exactly as many positions as its sequences, so nothing is padded: documents are placed whole where they fit (Ding et al. 2024, arXiv
-2404.10830, section 3), and only what fits nowhere is cut to fill what is left. So every token is trained on once, and the number of the
-sequences is known without looking at a document.
+A window holds exactly as many positions as its sequences, so nothing is padded: documents are placed whole where
+they fit (Ding et al. 2024, arXiv 2404.10830, section 3), and only what fits nowhere is cut to fill what is left. So
+every token is trained on once, and the number of the sequences is known without looking at a document.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def best_fit(ends: Sequence[int], sequences: int, length: int) -> list[list[Piec
 
 
 def cut_documents(ends: Sequence[int], arrangement: list[list[Piece]]) -> int:
-    """Documents of a window that are not whole in one sequence, those longer than a sequence and those at its edges included."""
+    """Documents of a window that are not whole in one sequence, those longer than a sequence and those at its edges
+    included."""
     starts = [0, *ends[:-1]]
     whole = {piece for pieces in arrangement for piece in pieces}
     return sum(document not in whole for document in zip(starts, ends, strict=True))
@@ -48,7 +49,8 @@ def _cut_long(ends: Sequence[int], length: int) -> tuple[list[Piece], list[Piece
 
 
 def _place_whole(pieces: list[Piece], bins: list[list[Piece]], length: int) -> list[Piece]:
-    """The longest first, each into the fullest bin that has room for it; returns those that found none, longest first."""
+    """The longest first, each into the fullest bin that has room for it; returns those that found none, longest
+    first."""
     room = [(length, number) for number in range(len(bins))]
     unplaced = []
     for start, end in sorted(pieces, key=lambda piece: (piece[0] - piece[1], piece[0])):
@@ -65,7 +67,10 @@ def _place_whole(pieces: list[Piece], bins: list[list[Piece]], length: int) -> l
 
 def _fill(pieces: list[Piece], bins: list[list[Piece]], length: int) -> None:
     """Cut what is left over into the room that is left over: they are equally much."""
-    holes = sorted(((length - sum(end - start for start, end in taken), number) for number, taken in enumerate(bins)), key=lambda hole: (-hole[0], hole[1]))
+    holes = sorted(
+        ((length - sum(end - start for start, end in taken), number) for number, taken in enumerate(bins)),
+        key=lambda hole: (-hole[0], hole[1]),
+    )
     waiting = list(reversed(pieces))
     for room, number in holes:
         while room:

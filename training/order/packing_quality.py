@@ -13,7 +13,8 @@ WINDOWS = 16
 
 @dataclass(frozen=True)
 class PackingQuality:
-    """Of a stage: documents seen, those not whole in one sequence, those that no packing could keep whole, and the sum of squared lengths a token."""
+    """Of a stage: documents seen, those not whole in one sequence, those that no packing could keep whole, and the
+    sum of squared lengths a token."""
 
     documents: int
     cut: int
@@ -47,7 +48,8 @@ def packing_quality(plan: Plan, table: TokenTable, stage: int) -> PackingQuality
 
 
 def _pieces(spans: list[tuple[int, int]], reader: PartReader) -> list[tuple[int, int]]:
-    """(end of the document, tokens of it) of the stretches of a sequence that are of one document, in order; a document is named by where it ends."""
+    """(end of the document, tokens of it) of the stretches of a sequence that are of one document, in order; a
+    document is named by where it ends."""
     found = []
     for start, end in spans:
         place = start

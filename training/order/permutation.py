@@ -19,8 +19,9 @@ def round_keys(*parts: int | str) -> tuple[int, ...]:
 def permute(index: int, size: int, keys: tuple[int, ...]) -> int:
     """Where the permutation of `range(size)` sends `index`.
 
-    A Feistel network on the smallest even number of bits that holds `size`, walked along its cycle until it is back in range
-    (Black and Rogaway 2002, "Ciphers with arbitrary finite domains", section 4): fewer than four steps on average.
+    A Feistel network on the smallest even number of bits that holds `size`, walked along its cycle until it is back
+    in range (Black and Rogaway 2002, "Ciphers with arbitrary finite domains", section 4): fewer than four steps on
+    average.
     """
     half = _half_bits(size)
     while True:

@@ -1,8 +1,10 @@
-"""The order of training data: which sequence of which source is where in which global batch, as a pure function of the plan.
+"""The order of training data: which sequence of which source is where in which global batch, as a pure function of
+the plan.
 
-A source is made of parts: what the first table version holds, and what each later one that a stage names adds. Each part is an endless stream with
-a cursor of its own. A stage says how the parts take turns, and how their streams are cut into sequences. So the position of a run is one integer,
-the number of batches behind it; and a longer run, other weights, longer sequences or more data change what comes, never what has been.
+A source is made of parts: what the first table version holds, and what each later one that a stage names adds. Each
+part is an endless stream with a cursor of its own. A stage says how the parts take turns, and how their streams are
+cut into sequences. So the position of a run is one integer, the number of batches behind it; and a longer run, other
+weights, longer sequences or more data change what comes, never what has been.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from training.settings.data import Packing
 
 @dataclass(frozen=True)
 class Part:
-    """An increment of a source, by its `number`: `tokens` that are trained on, each of which has a next one. `tokens_version` first has them."""
+    """An increment of a source, by its `number`: `tokens` that are trained on, each of which has a next one.
+    `tokens_version` first has them."""
 
     source: str
     number: int
@@ -32,7 +35,8 @@ class Part:
 
 @dataclass(frozen=True)
 class PlanStage:
-    """What holds from global batch `first_batch` on. `weights` pairs sources with shares; empty for all by what is left of their epochs."""
+    """What holds from global batch `first_batch` on. `weights` pairs sources with shares; empty for all by what is
+    left of their epochs."""
 
     first_batch: int
     tokens_version: int
@@ -51,7 +55,8 @@ class PlanStage:
 
 @dataclass(frozen=True)
 class Row:
-    """A sequence of a global batch: sequence `sequence` of part `part` in stage `stage`, each by its index in the plan."""
+    """A sequence of a global batch: sequence `sequence` of part `part` in stage `stage`, each by its index in the
+    plan."""
 
     stage: int
     part: int
@@ -81,8 +86,13 @@ class Plan:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Plan:
         """The plan of `dataclasses.asdict`, as it comes back from JSON."""
-        stages = [PlanStage(**{**stage, "weights": tuple((source, weight) for source, weight in stage["weights"])}) for stage in values["stages"]]
-        return cls(tuple(Part(**part) for part in values["parts"]), tuple(stages), values["shuffle_block"], values["seed"])
+        stages = [
+            PlanStage(**{**stage, "weights": tuple((source, weight) for source, weight in stage["weights"])})
+            for stage in values["stages"]
+        ]
+        return cls(
+            tuple(Part(**part) for part in values["parts"]), tuple(stages), values["shuffle_block"], values["seed"]
+        )
 
     @cached_property
     def sources(self) -> tuple[str, ...]:
@@ -98,7 +108,11 @@ class Plan:
     def before(self, batch: int) -> Plan:
         """What of the plan decided the batches before `batch`: two plans that are equal here have equal pasts."""
         stages = tuple(stage for stage in self.stages if stage.first_batch < max(1, batch))
-        return replace(self, parts=tuple(part for part in self.parts if part.tokens_version <= stages[-1].tokens_version), stages=stages)
+        return replace(
+            self,
+            parts=tuple(part for part in self.parts if part.tokens_version <= stages[-1].tokens_version),
+            stages=stages,
+        )
 
     def stage_index(self, batch: int) -> int:
         return max(index for index, stage in enumerate(self.stages) if stage.first_batch <= batch)
@@ -112,10 +126,14 @@ class Plan:
     def tokens_before(self, batch: int) -> int:
         """Tokens in all global batches before `batch`."""
         ends = [*(stage.first_batch for stage in self.stages[1:]), batch]
-        return sum(max(0, min(batch, end) - stage.first_batch) * stage.batch_tokens for stage, end in zip(self.stages, ends, strict=True))
+        return sum(
+            max(0, min(batch, end) - stage.first_batch) * stage.batch_tokens
+            for stage, end in zip(self.stages, ends, strict=True)
+        )
 
     def rows(self, batch: int, rank: int = 0, ranks: int = 1) -> list[Row]:
-        """The sequences of global batch `batch`, or the slice of them that data-parallel rank `rank` of `ranks` computes."""
+        """The sequences of global batch `batch`, or the slice of them that data-parallel rank `rank` of `ranks`
+        computes."""
         index = self.stage_index(batch)
         stage = self.stages[index]
         share = stage.batch_sequences // ranks
@@ -130,10 +148,14 @@ class Plan:
         """Positions of each part's stream behind the first `batch` batches; 0 for a part that is not there yet."""
         order = self._orders[self.stage_index(batch)]
         counts = order.counts(self._places(self.stage_index(batch), batch))
-        return tuple(grid.start + count * grid.length if (grid := order.grids.get(part)) else 0 for part, count in enumerate(counts))
+        return tuple(
+            grid.start + count * grid.length if (grid := order.grids.get(part)) else 0
+            for part, count in enumerate(counts)
+        )
 
     def readings(self, part: int, start: int, end: int, ends: DocumentEnds, until_batch: int) -> Iterator[Reading]:
-        """Each time that stored tokens `[start, end)` of a part are read before batch `until_batch`, epoch by epoch; the inverse of `rows`."""
+        """Each time that stored tokens `[start, end)` of a part are read before batch `until_batch`, epoch by epoch;
+        the inverse of `rows`."""
         stream = self._stream(part)
         epochs = -(-self.cursors(until_batch)[part] // stream.length) + 1
         for epoch in range(epochs):
@@ -183,20 +205,28 @@ class Plan:
 
 
 class StageOrder:
-    """How the parts take turns in a stage: sources by weight, and the parts of a source by what is left of their epochs, so that all end theirs together."""
+    """How the parts take turns in a stage: sources by weight, and the parts of a source by what is left of their
+    epochs, so that all end theirs together."""
 
-    def __init__(self, stage: PlanStage, parts: tuple[Part, ...], grids: dict[int, Grid], first_sequences: dict[int, int]) -> None:
+    def __init__(
+        self, stage: PlanStage, parts: tuple[Part, ...], grids: dict[int, Grid], first_sequences: dict[int, int]
+    ) -> None:
         self.grids, self.first_sequences, self._parts = grids, first_sequences, parts
         weights = dict(stage.weights)
-        names = sorted({parts[number].source for number in grids if not weights or weights.get(parts[number].source, 0) > 0})
+        names = sorted(
+            {parts[number].source for number in grids if not weights or weights.get(parts[number].source, 0) > 0}
+        )
         # Without weights all parts are of one group.
         self._groups = [[n for n in grids if parts[n].source == name] for name in names] if weights else [list(grids)]
         cycle = shares(tuple(weights[name] for name in names)) if weights else (1,)
         self._groups_turns = Turns((0,) * len(cycle), cycle)
-        self._parts_turns = [Turns(tuple(self._left(n) for n in group), tuple(self._epoch(n) for n in group)) for group in self._groups]
+        self._parts_turns = [
+            Turns(tuple(self._left(n) for n in group), tuple(self._epoch(n) for n in group)) for group in self._groups
+        ]
 
     def counts(self, places: int) -> tuple[int, ...]:
-        """Sequences of each part of the plan that its grid has given after the first `places` turns of the stage, those before the stage included."""
+        """Sequences of each part of the plan that its grid has given after the first `places` turns of the stage,
+        those before the stage included."""
         counts = [self.first_sequences.get(number, 0) for number in range(len(self._parts))]
         for group, turns, taken in zip(self._groups, self._parts_turns, self._groups_turns.counts(places), strict=True):
             for number, count in zip(group, turns.counts(taken), strict=True):
@@ -205,7 +235,11 @@ class StageOrder:
 
     def between(self, first: int, last: int) -> list[tuple[int, int]]:
         """(part, sequence of its grid) at turns `[first, last)` of the stage."""
-        groups = self._groups_turns.between(first, last) if len(self._groups) > 1 else [(0, place) for place in range(first, last)]
+        groups = (
+            self._groups_turns.between(first, last)
+            if len(self._groups) > 1
+            else [(0, place) for place in range(first, last)]
+        )
         bounds: dict[int, tuple[int, int]] = {}
         for group, item in groups:
             bounds[group] = bounds.get(group, (item, item))[0], item

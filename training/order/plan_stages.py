@@ -1,8 +1,9 @@
-"""The plan that a configuration and a table ask for: stages and ramp laid out by step, and the parts of every source."""
+"""The plan that a configuration and a table ask for: stages and ramp laid out by step, and the parts of every
+source."""
 
 from __future__ import annotations
 
-from schemas.errors import UsageError
+from schemas.plumbing.errors import UsageError
 from training.config import TrainingConfig
 from training.order.plan import Part, Plan, PlanStage
 from training.reading.delta_tokens import TokenTable
@@ -20,11 +21,18 @@ def make_plan(config: TrainingConfig, table: TokenTable) -> Plan:
 
 def later_versions(config: TrainingConfig) -> tuple[int, ...]:
     """Table versions that stages name after the first one, in their order."""
-    return tuple(dict.fromkeys(stage.tokens_version for stage in config.stages if stage.tokens_version not in (None, config.data.tokens_version)))  # type: ignore[misc]
+    return tuple(
+        dict.fromkeys(
+            stage.tokens_version
+            for stage in config.stages
+            if stage.tokens_version not in (None, config.data.tokens_version)
+        )
+    )  # type: ignore[misc]
 
 
 def held_out(stored_tokens: int, held_out_tokens: int) -> int:
-    """The first stored token of a source's first part that is not trained on. The last token of a part is a target only."""
+    """The first stored token of a source's first part that is not trained on. The last token of a part is a target
+    only."""
     return stored_tokens - max(1, held_out_tokens)
 
 
@@ -39,7 +47,8 @@ def _parts(table: TokenTable, held_out_tokens: int) -> tuple[Part, ...]:
 
 
 def _stages(config: TrainingConfig, version: int) -> list[tuple[PlanStage, tuple[str, int]]]:
-    """Each stage with the key that asked for it and its batch in tokens. Settings are carried on from stage to stage."""
+    """Each stage with the key that asked for it and its batch in tokens. Settings are carried on from stage to
+    stage."""
     data = config.data
     current = {
         "tokens_version": version,
@@ -53,7 +62,9 @@ def _stages(config: TrainingConfig, version: int) -> list[tuple[PlanStage, tuple
     last = 0
     for number, stage in enumerate(config.stages):
         if stage.from_step <= last:
-            raise UsageError(f"stages.{number}.from_step: must be above {last}, that of the stage before, not {stage.from_step}")
+            raise UsageError(
+                f"stages.{number}.from_step: must be above {last}, that of the stage before, not {stage.from_step}"
+            )
         last = stage.from_step
         asked = stage.model_dump(exclude={"from_step"}, exclude_none=True)
         # A stage that names a batch ends the ramp.
@@ -89,7 +100,8 @@ def _stage(step: int, settings: dict[str, object], config: TrainingConfig) -> Pl
 
 
 def ramp_steps(batch: BatchConfig) -> list[tuple[int, int]]:
-    """(first step, tokens of a global batch) of each size of the ramp and of the whole batch after it; nothing without a ramp."""
+    """(first step, tokens of a global batch) of each size of the ramp and of the whole batch after it; nothing
+    without a ramp."""
     if batch.ramp is None:
         return []
     ramp = batch.ramp
@@ -111,6 +123,12 @@ def _require_stage(stage: PlanStage, parts: tuple[Part, ...], key: str) -> None:
             tokens[part.source] = tokens.get(part.source, 0) + part.tokens
     for source, weight in stage.weights:
         if source not in tokens:
-            raise UsageError(f"{key}.weights.{source}: no such source in version {stage.tokens_version} of tokens; there are {', '.join(sorted(tokens))}")
+            raise UsageError(
+                f"{key}.weights.{source}: no such source in version {stage.tokens_version} of tokens; there are "
+                f"{', '.join(sorted(tokens))}"
+            )
         if weight > 0 and tokens[source] < stage.sequence_length:
-            raise UsageError(f"{key}.weights.{source}: its {tokens[source]} tokens are less than one sequence of {stage.sequence_length}")
+            raise UsageError(
+                f"{key}.weights.{source}: its {tokens[source]} tokens are less than one sequence of "
+                f"{stage.sequence_length}"
+            )

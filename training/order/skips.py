@@ -31,7 +31,8 @@ def add_range(skips: Skips, first: int, end: int) -> Skips:
 
 
 def batch_of_step(step: int, skips: Skips) -> int:
-    """The batch that step `step` trains on (the first of both is 0): the one that has `step` batches before it which are not left out."""
+    """The batch that step `step` trains on (the first of both is 0): the one that has `step` batches before it which
+    are not left out."""
     batch = step
     for first, end in skips:
         if batch < first:
@@ -51,7 +52,8 @@ def step_of_batch(batch: int, skips: Skips) -> int | None:
 
 
 def recorded_skips(out: Path, state: dict[str, Any]) -> Skips:
-    """The batches that a run leaves out: those that a checkpoint knows of (`Commit.state`), and those that a rollback to it has added."""
+    """The batches that a run leaves out: those that a checkpoint knows of (`Commit.state`), and those that a
+    rollback to it has added."""
     path = out / FILE
     added = json.loads(path.read_text(encoding="utf-8"))["skips"] if path.is_file() else []
     return read_skips([*state.get("skips", []), *added])
@@ -68,7 +70,9 @@ def read_skips(ranges: list[list[int]]) -> Skips:
 def tokens_of_steps(plan: Plan, steps: int, skips: Skips) -> int:
     """Tokens of the first `steps` steps, those of batches that were left out not among them."""
     batches = batch_of_step(steps, skips)
-    left_out = sum(plan.tokens_before(min(end, batches)) - plan.tokens_before(min(first, batches)) for first, end in skips)
+    left_out = sum(
+        plan.tokens_before(min(end, batches)) - plan.tokens_before(min(first, batches)) for first, end in skips
+    )
     return plan.tokens_before(batches) - left_out
 
 

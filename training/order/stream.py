@@ -1,7 +1,8 @@
-"""The endless stream of one part of a source: its stored order once, and then epoch after epoch with its blocks in another order.
+"""The endless stream of one part of a source: its stored order once, and then epoch after epoch with its blocks in
+another order.
 
-A position of the stream stands for a stored token that is read, with the one stored after it as its target. Whatever becomes of a run, what a
-part has given so far is one integer: how many positions of the stream are behind it.
+A position of the stream stands for a stored token that is read, with the one stored after it as its target. Whatever
+becomes of a run, what a part has given so far is one integer: how many positions of the stream are behind it.
 """
 
 from __future__ import annotations
@@ -33,11 +34,16 @@ class Stream:
             start += taken
 
     def positions(self, epoch: int, start: int, end: int) -> Iterator[Span]:
-        """Where in the stream stored tokens `[start, end)` stand in an epoch, in their order; the inverse of `stored`."""
+        """Where in the stream stored tokens `[start, end)` stand in an epoch, in their order; the inverse of
+        `stored`."""
         while start < end:
             block, offset = divmod(start, self.block)
             size = min(end, (block + 1) * self.block) - start if epoch else end - start
-            slot_start = self._start_of_slot(epoch, unpermute(block, self._blocks, self._keys(epoch))) + offset if epoch else start
+            slot_start = (
+                self._start_of_slot(epoch, unpermute(block, self._blocks, self._keys(epoch))) + offset
+                if epoch
+                else start
+            )
             yield epoch * self.length + slot_start, epoch * self.length + slot_start + size
             start += size
 

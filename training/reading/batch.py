@@ -11,9 +11,10 @@ import numpy as np
 class Batch:
     """Sequences of S tokens in M micro-batches of B; `first_row` is the place of the first of them in the global batch.
 
-    `targets` are what follows each token where it is stored. `counted` says which of them the loss counts. `documents` numbers the documents
-    of each sequence from 0; it is None where attention may cross their boundaries. `sources` index `Plan.sources`. `hash` is a sum over the
-    sequences of hashes of their place in the global batch and their tokens: summed over ranks it is the same for every layout.
+    `targets` are what follows each token where it is stored. `counted` says which of them the loss counts.
+    `documents` numbers the documents of each sequence from 0; it is None where attention may cross their boundaries.
+    `sources` index `Plan.sources`. `hash` is a sum over the sequences of hashes of their place in the global batch
+    and their tokens: summed over ranks it is the same for every layout.
     """
 
     index: int
@@ -33,7 +34,8 @@ class Batch:
 
     @property
     def squared_lengths(self) -> int:
-        """Sum over the sequences, or over the documents that are kept apart, of length squared: what attention costs."""
+        """Sum over the sequences, or over the documents that are kept apart, of length squared: what attention
+        costs."""
         sequences = self.tokens.reshape(-1, self.tokens.shape[-1])
         if self.documents is None:
             return sequences.size * sequences.shape[1]

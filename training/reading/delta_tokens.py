@@ -1,7 +1,8 @@
-"""The `tokens` table at a pinned version, read without a JVM: Delta's log says which files count, Parquet holds the tokens.
+"""The `tokens` table at a pinned version, read without a JVM: Delta's log says which files count, Parquet holds the
+tokens.
 
-A binary column of Arrow is one stretch of bytes, so the tokens column of a row group already is its documents laid end to end: a sequence is a
-slice of it, without a copy per document.
+A binary column of Arrow is one stretch of bytes, so the tokens column of a row group already is its documents laid
+end to end: a sequence is a slice of it, without a copy per document.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ from deltalake.fs import DeltaStorageHandler
 from pyarrow.fs import FileSystem, LocalFileSystem, PyFileSystem, SubTreeFileSystem
 
 from schemas.contract import Table
-from schemas.errors import ContractError, NothingToDo, UsageError
-from schemas.tokens import TOKENIZERS, TOKENS
+from schemas.plumbing.errors import ContractError, NothingToDo, UsageError
+from schemas.tables.tokens import TOKENIZERS, TOKENS
 from training.reading.recent import Recent
 
 UNREADABLE_FEATURES = {
     "deletionVectors": "run REORG TABLE delta.`{uri}` APPLY (PURGE) and ALTER TABLE ... DROP FEATURE deletionVectors",
-    "columnMapping": "set the table property delta.columnMapping.mode to 'none' (ALTER TABLE ... DROP FEATURE columnMapping)",
+    "columnMapping": "set the table property delta.columnMapping.mode to 'none' (ALTER TABLE ... DROP FEATURE "
+    "columnMapping)",
     "typeWidening": "run ALTER TABLE ... DROP FEATURE typeWidening",
 }
 """Table features under which the Parquet files do not say what the table says, and what takes each away."""
@@ -60,7 +62,8 @@ class Tokenizer:
 
 @dataclass(frozen=True)
 class TokenFile:
-    """A Parquet file of the table: its source and increment, the pinned version that first has it, and the tokens of each of its row groups."""
+    """A Parquet file of the table: its source and increment, the pinned version that first has it, and the tokens of
+    each of its row groups."""
 
     path: str
     source: str
@@ -105,14 +108,17 @@ class TokenTable:
 
 
 def open_tokens(lake: str, version: int | None, later: tuple[int, ...] = ()) -> TokenTable:
-    """Open `tokens` at `version` (none for the newest) and what `later` versions, ascending, append; and the tokenizer that made them.
+    """Open `tokens` at `version` (none for the newest) and what `later` versions, ascending, append; and the
+    tokenizer that made them.
 
     `UsageError` where it cannot be read rightly, or where a later version lacks files of an earlier one.
     """
     table = open_table(lake, TOKENS, version)
     versions = (table.version(), *later)
     if list(versions) != sorted(set(versions)):
-        raise UsageError(f"stages: tokens_version must ascend from version {versions[0]}, not {', '.join(map(str, later))}")
+        raise UsageError(
+            f"stages: tokens_version must ascend from version {versions[0]}, not {', '.join(map(str, later))}"
+        )
     known: dict[str, tuple[str, int]] = {}
     files: list[tuple[str, str, int, int]] = []
     for number, pinned in enumerate(versions):
@@ -133,12 +139,16 @@ def _count_tokens(system: FileSystem, path: str) -> tuple[tuple[int, ...], set[s
     with pq.ParquetFile(path, filesystem=system) as file:
         place = file.schema_arrow.names.index("tokenizer")
         for group in range(file.num_row_groups):
-            tokens.append(pc.sum(file.read_row_group(group, columns=["n_tokens"], use_threads=False)["n_tokens"]).as_py() or 0)
+            tokens.append(
+                pc.sum(file.read_row_group(group, columns=["n_tokens"], use_threads=False)["n_tokens"]).as_py() or 0
+            )
             statistics = file.metadata.row_group(group).column(place).statistics
             if statistics is not None and statistics.has_min_max and statistics.min == statistics.max:
                 fingerprints.add(statistics.min)
             else:
-                fingerprints.update(pc.unique(file.read_row_group(group, columns=["tokenizer"])["tokenizer"]).to_pylist())
+                fingerprints.update(
+                    pc.unique(file.read_row_group(group, columns=["tokenizer"])["tokenizer"]).to_pylist()
+                )
     return tuple(tokens), fingerprints
 
 
@@ -169,13 +179,15 @@ def system_of(table: DeltaTable) -> FileSystem:
 
 
 def system_at(uri: str) -> FileSystem:
-    """The folder of a table by its URI. pyarrow reads local files itself, several times faster than through Delta's reader."""
+    """The folder of a table by its URI. pyarrow reads local files itself, several times faster than through Delta's
+    reader."""
     path = uri.removeprefix("file://")
     return SubTreeFileSystem(path, LocalFileSystem()) if "://" not in path else PyFileSystem(DeltaStorageHandler(uri))
 
 
 class PartReader:
-    """Tokens of one increment of a source by their place in the stored order; holds at most `OPEN_ROW_GROUPS` row groups in memory."""
+    """Tokens of one increment of a source by their place in the stored order; holds at most `OPEN_ROW_GROUPS` row
+    groups in memory."""
 
     def __init__(self, table: TokenTable, source: str, increment: int) -> None:
         files = table.part_files(source, increment)
@@ -207,12 +219,16 @@ class PartReader:
         return self._starts[index] + int(ends[np.searchsorted(ends, token - self._starts[index], "right")])
 
     def documents(self, start: int, end: int) -> list[tuple[str, int, int]]:
-        """(doc_id, first token, end) of the documents that have tokens in `[start, end)`, by their place in the part."""
+        """(doc_id, first token, end) of the documents that have tokens in `[start, end)`, by their place in the
+        part."""
         found = []
         for index in self._indices(start, end):
             doc_ids, bounds = self._listed(index)
             first, last = np.searchsorted(bounds, [start, end - 1], "right")
-            found += [(doc_ids[row - 1], int(bounds[row - 1]), int(bounds[row])) for row in range(max(1, first), min(last, len(doc_ids)) + 1)]
+            found += [
+                (doc_ids[row - 1], int(bounds[row - 1]), int(bounds[row]))
+                for row in range(max(1, first), min(last, len(doc_ids)) + 1)
+            ]
         return found
 
     def places(self, doc_ids: set[str]) -> list[tuple[str, int, int]]:
@@ -220,7 +236,11 @@ class PartReader:
         found = []
         for index in range(len(self._groups)):
             listed, bounds = self._listed(index)
-            found += [(doc_id, int(bounds[row]), int(bounds[row + 1])) for row, doc_id in enumerate(listed) if doc_id in doc_ids]
+            found += [
+                (doc_id, int(bounds[row]), int(bounds[row + 1]))
+                for row, doc_id in enumerate(listed)
+                if doc_id in doc_ids
+            ]
         return found
 
     def _listed(self, index: int) -> tuple[list[str], np.ndarray]:
@@ -254,9 +274,14 @@ class PartReader:
     def _read_row_group(self, index: int) -> RowGroup:
         path, number = self._groups[index]
         with pq.ParquetFile(path, filesystem=self._files) as file:
-            group = RowGroup.of_column(file.read_row_group(number, columns=["tokens"], use_threads=False)["tokens"], self.token_type)
+            group = RowGroup.of_column(
+                file.read_row_group(number, columns=["tokens"], use_threads=False)["tokens"], self.token_type
+            )
         if len(group.tokens) != self._starts[index + 1] - self._starts[index]:
-            raise ContractError(f"{path}: row group {number} holds {len(group.tokens)} tokens where n_tokens says otherwise; run tokenize_corpus again")
+            raise ContractError(
+                f"{path}: row group {number} holds {len(group.tokens)} tokens where n_tokens says otherwise; run "
+                f"tokenize_corpus again"
+            )
         return group
 
 
@@ -289,44 +314,63 @@ def _chunk_tokens(chunk: pa.Array, dtype: np.dtype[Any]) -> tuple[np.ndarray, np
 
 
 def _files_in_stored_order(table: DeltaTable, known: Mapping[str, tuple[str, int]]) -> dict[str, tuple[str, int]]:
-    """(source, increment) by the path of every file that is not `known`, by these and least shuffle key: however many files hold an increment, its rows
-    come in the same order.
+    """(source, increment) by the path of every file that is not `known`, by these and least shuffle key: however
+    many files hold an increment, its rows come in the same order.
 
-    `UsageError` where a known file is gone, or an increment has grown: what has been trained on could no longer be told from what has not.
+    `UsageError` where a known file is gone, or an increment has grown: what has been trained on could no longer be
+    told from what has not.
     """
     actions = pa.table(table.get_add_actions(flatten=True))
     paths = {unquote(path) for path in actions["path"].to_pylist()} if actions.num_rows else set()
     if gone := known.keys() - paths:
         raise UsageError(
-            f"{table.table_uri}: version {table.version()} lacks {len(gone)} file(s) of the version before it in the plan; "
+            f"{table.table_uri}: version {table.version()} lacks {len(gone)} file(s) of the version before it in the "
+            f"plan; "
             "a stage can join only a version to which rows were appended"
         )
     if actions.num_rows == 0:
         return {}
     if not {"min.shuffle_key", "max.shuffle_key"} <= set(actions.column_names) or actions["min.shuffle_key"].null_count:
-        raise UsageError(f"{table.table_uri}: its log has no statistics of shuffle_key, so the order of its files is unknown; run tokenize_corpus again")
-    columns = [actions[name].to_pylist() for name in ("partition.source", "partition.increment", "min.shuffle_key", "max.shuffle_key", "path")]
+        raise UsageError(
+            f"{table.table_uri}: its log has no statistics of shuffle_key, so the order of its files is unknown; run "
+            f"tokenize_corpus again"
+        )
+    columns = [
+        actions[name].to_pylist()
+        for name in ("partition.source", "partition.increment", "min.shuffle_key", "max.shuffle_key", "path")
+    ]
     files = sorted(row for row in zip(*columns, strict=True) if unquote(row[4]) not in known)
     for (*part, _, last, path), (*next_part, first, _, next_path) in pairwise(files):
         if part == next_part and first < last:
-            raise UsageError(f"{table.table_uri}: {path} and {next_path} overlap in shuffle_key, so neither order is the stored one; run tokenize_corpus again")
+            raise UsageError(
+                f"{table.table_uri}: {path} and {next_path} overlap in shuffle_key, so neither order is the stored "
+                f"one; run tokenize_corpus again"
+            )
     found = {unquote(path): (source, increment) for source, increment, _, _, path in files}
     if grown := set(known.values()) & set(found.values()):
         source, increment = min(grown)
-        raise UsageError(f"{table.table_uri}: version {table.version()} adds to increment {increment} of source {source}; what is appended has to be a new one")
+        raise UsageError(
+            f"{table.table_uri}: version {table.version()} adds to increment {increment} of source {source}; what is "
+            f"appended has to be a new one"
+        )
     return found
 
 
 def _tokenizer(lake: str, fingerprints: set[str], tokens: DeltaTable) -> Tokenizer:
     known = {row["fingerprint"]: row for row in small_table_rows(open_table(lake, TOKENIZERS))}
     if len(fingerprints) > 1:
-        raise UsageError(f"{tokens.table_uri}: holds tokens of {len(fingerprints)} tokenizers; run tokenize_corpus again")
+        raise UsageError(
+            f"{tokens.table_uri}: holds tokens of {len(fingerprints)} tokenizers; run tokenize_corpus again"
+        )
     if not fingerprints:
         raise NothingToDo(f"{tokens.table_uri}: holds no tokens at version {tokens.version()}")
     fingerprint = fingerprints.pop()
     if fingerprint not in known:
         have = ", ".join(name[:12] for name in known) or "none"
-        raise UsageError(f"{tokens.table_uri}: was made with tokenizer {fingerprint[:12]}, but `tokenizers` has {have}; run tokenize_corpus again")
+        raise UsageError(
+            f"{tokens.table_uri}: was made with tokenizer {fingerprint[:12]}, but `tokenizers` has {have}; run "
+            f"tokenize_corpus again"
+        )
     row = known[fingerprint]
     return Tokenizer(fingerprint, row["vocabulary_size"], row["end_of_document_id"], row["definition"])
 

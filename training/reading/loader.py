@@ -117,7 +117,12 @@ def prefetch(reader: Reader, indices: Sequence[int], depth: int, workers: int) -
     ready: list[queue.Queue[Batch | Exception]] = [queue.Queue(max(1, depth // workers)) for _ in range(workers)]
     closed = threading.Event()
     threads = [
-        threading.Thread(target=_read_ahead, args=(reader.again(), indices[number::workers], ready[number], closed), name=f"reader {number}", daemon=True)
+        threading.Thread(
+            target=_read_ahead,
+            args=(reader.again(), indices[number::workers], ready[number], closed),
+            name=f"reader {number}",
+            daemon=True,
+        )
         for number in range(workers)
     ]
     for thread in threads:
@@ -135,7 +140,9 @@ def prefetch(reader: Reader, indices: Sequence[int], depth: int, workers: int) -
             thread.join()
 
 
-def _read_ahead(reader: Reader, indices: Sequence[int], ready: queue.Queue[Batch | Exception], closed: threading.Event) -> None:
+def _read_ahead(
+    reader: Reader, indices: Sequence[int], ready: queue.Queue[Batch | Exception], closed: threading.Event
+) -> None:
     for index in indices:
         try:
             item: Batch | Exception = reader.read(index)

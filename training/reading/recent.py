@@ -14,7 +14,8 @@ class Recent[Key: Hashable, Value]:
         self._values: OrderedDict[Key, Value] = OrderedDict()
 
     def get(self, key: Key, read: Callable[[], Value]) -> Value:
-        """The value of a key, from `read` where it is not kept; room is made before it reads, so that there are never more in memory."""
+        """The value of a key, from `read` where it is not kept; room is made before it reads, so that there are
+        never more in memory."""
         if key not in self._values:
             while len(self._values) >= self._most:
                 self._values.popitem(last=False)

@@ -14,7 +14,8 @@ from training.reading.delta_tokens import PartReader
 
 @dataclass(frozen=True)
 class Stored:
-    """Equally long arrays of one dimension; `starts` and `last` mark the first and last tokens of documents, and are empty where these do not matter."""
+    """Equally long arrays of one dimension; `starts` and `last` mark the first and last tokens of documents, and are
+    empty where these do not matter."""
 
     tokens: np.ndarray
     targets: np.ndarray
@@ -26,7 +27,8 @@ class Stored:
 
 
 def read_plain(part: PartReader, stream: Stream, start: int, end: int, masked: bool) -> Stored:
-    """The tokens at stream positions `[start, end)`, in their order; documents are looked at where they are `masked`."""
+    """The tokens at stream positions `[start, end)`, in their order; documents are looked at where they are
+    `masked`."""
     return join([_read_span(part, first, last, masked) for first, last in stream.stored(start, end)])
 
 
@@ -43,7 +45,12 @@ def join(stretches: Sequence[Stored]) -> Stored:
     """One after the other."""
     if len(stretches) == 1:
         return stretches[0]
-    return Stored(*(np.concatenate([getattr(stretch, name) for stretch in stretches]) for name in ("tokens", "targets", "starts", "last")))
+    return Stored(
+        *(
+            np.concatenate([getattr(stretch, name) for stretch in stretches])
+            for name in ("tokens", "targets", "starts", "last")
+        )
+    )
 
 
 def _read_span(part: PartReader, start: int, end: int, masked: bool) -> Stored:

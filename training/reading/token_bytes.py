@@ -1,4 +1,5 @@
-"""How many bytes of text each token id stands for: what bits per byte are counted with, exactly and without decoding."""
+"""How many bytes of text each token id stands for: what bits per byte are counted with, exactly and without
+decoding."""
 
 from __future__ import annotations
 
@@ -14,14 +15,19 @@ SPACE = "\u2581"
 
 
 def bytes_of_tokens(definition: str) -> np.ndarray:
-    """int64 [vocabulary]: bytes of UTF-8 of each id of a tokenizer, given as JSON; 0 for special tokens, which stand for no text.
+    """int64 [vocabulary]: bytes of UTF-8 of each id of a tokenizer, given as JSON; 0 for special tokens, which stand
+    for no text.
 
-    In byte-level tokenizers each character of a token is a byte; in the others a token is its text, but for the 256 that are bytes.
+    In byte-level tokenizers each character of a token is a byte; in the others a token is its text, but for the 256
+    that are bytes.
     """
     tokenizer = Tokenizer.from_str(definition)
     parts = json.loads(definition)
     decoder = json.dumps(parts.get("decoder"), ensure_ascii=False)
-    special = {token["content"] for token in parts.get("added_tokens", ()) if token["special"]} | {parts["model"].get("unk_token"), "<unk>"}
+    special = {token["content"] for token in parts.get("added_tokens", ()) if token["special"]} | {
+        parts["model"].get("unk_token"),
+        "<unk>",
+    }
     added = {token["content"] for token in parts.get("added_tokens", ())}
     sizes = np.zeros(tokenizer.get_vocab_size(with_added_tokens=True), np.int64)
     for token, number in tokenizer.get_vocab(with_added_tokens=True).items():

@@ -1,4 +1,5 @@
-"""A ladder: small models of a recipe's shape, trained by one law of batch, rate and warm-up, from which the loss of the recipe's own size is predicted."""
+"""A ladder: small models of a recipe's shape, trained by one law of batch, rate and warm-up, from which the loss of
+the recipe's own size is predicted."""
 
 from __future__ import annotations
 
@@ -10,9 +11,9 @@ from typing import Any
 
 import yaml
 
-from schemas.errors import HeadwaterError, UsageError
-from schemas.exit_codes import DONE
-from schemas.whole_file import write_whole
+from schemas.plumbing.errors import HeadwaterError, UsageError
+from schemas.plumbing.exit_codes import DONE
+from schemas.plumbing.whole_file import write_whole
 from training.config import TrainingConfig, require_fit
 from training.costs.accounting import matmul_parameters
 from training.launch import start_ranks
@@ -21,10 +22,12 @@ from training.settings.model import ModelConfig
 REFERENCE_PARAMETERS = 108e6
 REFERENCE_BATCH = 2048 * 160
 REFERENCE_RATE = 0.0047 / 2
-"""Batch (tokens) and rate of a model of that size, as OLMo's ladder has them: Porian et al. (arXiv 2406.19146, section 4.4), with half their rate."""
+"""Batch (tokens) and rate of a model of that size, as OLMo's ladder has them: Porian et al. (arXiv 2406.19146,
+section 4.4), with half their rate."""
 
 LEAST_PARAMETERS = 5e6
-"""The smallest model of that source. Smaller ones are trained at its rate: the law's would go on rising to where their losses spike and hardly fall."""
+"""The smallest model of that source. Smaller ones are trained at its rate: the law's would go on rising to where
+their losses spike and hardly fall."""
 
 LARGE_BATCH = 1 << 19
 """Tokens from which the mean of squared gradients is kept over fewer batches (OLMo's ladder)."""
@@ -39,7 +42,8 @@ SUMMARY = "summary.json"
 
 @dataclass(frozen=True)
 class Rung:
-    """A run of the ladder: its name, its resolved recipe, its weights (embeddings included), and its tokens as a multiple of `TOKENS_PER_WEIGHT`."""
+    """A run of the ladder: its name, its resolved recipe, its weights (embeddings included), and its tokens as a
+    multiple of `TOKENS_PER_WEIGHT`."""
 
     name: str
     config: TrainingConfig
@@ -49,7 +53,8 @@ class Rung:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the law gives a model: batch in tokens, highest learning rate, decay of squared gradients, warm-up in tokens."""
+    """What the law gives a model: batch in tokens, highest learning rate, decay of squared gradients, warm-up in
+    tokens."""
 
     batch_tokens: float
     learning_rate: float
@@ -58,14 +63,16 @@ class Settings:
 
 
 def law_settings(matmul_weights: int) -> Settings:
-    """The ladder's law for a model of that many weights, embeddings left out and the output layer counted, as its source counts."""
+    """The ladder's law for a model of that many weights, embeddings left out and the output layer counted, as its
+    source counts."""
     batch = REFERENCE_BATCH * (matmul_weights / REFERENCE_PARAMETERS) ** (2 / 3)
     rate = REFERENCE_RATE * (max(matmul_weights, LEAST_PARAMETERS) / REFERENCE_PARAMETERS) ** (-1 / 3)
     return Settings(batch, rate, 0.95 if batch >= LARGE_BATCH else 0.99, matmul_weights)
 
 
 def smaller_model(model: ModelConfig, share: float) -> ModelConfig:
-    """The model at a share of its width and depth: fewer heads of the same width, and as many query heads a group as divide them."""
+    """The model at a share of its width and depth: fewer heads of the same width, and as many query heads a group as
+    divide them."""
     heads = max(1, round(share * model.heads))
     group = math.gcd(heads, max(1, model.heads // model.query_groups))
     sizes = {
@@ -78,10 +85,14 @@ def smaller_model(model: ModelConfig, share: float) -> ModelConfig:
     return ModelConfig.model_validate({**model.model_dump(), **sizes})
 
 
-def rung(base: TrainingConfig, share: float, periods: float, *, ranks: int, vocabulary_size: int, rate_factor: float = 1.0) -> Rung:
-    """The run of a model at `share` of the recipe's width for `periods` of 20 tokens a weight; each rank has whole models.
+def rung(
+    base: TrainingConfig, share: float, periods: float, *, ranks: int, vocabulary_size: int, rate_factor: float = 1.0
+) -> Rung:
+    """The run of a model at `share` of the recipe's width for `periods` of 20 tokens a weight; each rank has whole
+    models.
 
-    Its learning rate stays at the top, which is `rate_factor` times the law's, and falls over the last tenth, so that runs of all lengths are finished.
+    Its learning rate stays at the top, which is `rate_factor` times the law's, and falls over the last tenth, so
+    that runs of all lengths are finished.
     """
     model = smaller_model(base.model, share)
     parameters = model.active_parameters(vocabulary_size)
@@ -98,7 +109,11 @@ def rung(base: TrainingConfig, share: float, periods: float, *, ranks: int, voca
         "stages": [],
         "parallel": {"timeout_seconds": base.parallel.timeout_seconds},
         "batch": {"tokens": batch, "micro_sequences": micro},
-        "schedule": {"kind": "wsd", "warmup_steps": min(steps // 2, max(1, round(settings.warmup_tokens / batch))), "final_ratio": 0.0},
+        "schedule": {
+            "kind": "wsd",
+            "warmup_steps": min(steps // 2, max(1, round(settings.warmup_tokens / batch))),
+            "final_ratio": 0.0,
+        },
         "steps": steps,
     }
     values["optimizer"] |= {"learning_rate": rate_factor * settings.learning_rate, "beta2": settings.beta2}
@@ -110,11 +125,26 @@ def rung(base: TrainingConfig, share: float, periods: float, *, ranks: int, voca
     return Rung(f"width-{model.hidden}-periods-{periods:g}", config, parameters, periods)
 
 
-def ladder(base: TrainingConfig, shares: Sequence[float], periods: Sequence[float], *, ranks: int, vocabulary_size: int, rate_factor: float) -> list[Rung]:
+def ladder(
+    base: TrainingConfig,
+    shares: Sequence[float],
+    periods: Sequence[float],
+    *,
+    ranks: int,
+    vocabulary_size: int,
+    rate_factor: float,
+) -> list[Rung]:
     """All rungs; `UsageError` where two shares come to the same model."""
-    rungs = [rung(base, share, period, ranks=ranks, vocabulary_size=vocabulary_size, rate_factor=rate_factor) for share in shares for period in periods]
+    rungs = [
+        rung(base, share, period, ranks=ranks, vocabulary_size=vocabulary_size, rate_factor=rate_factor)
+        for share in shares
+        for period in periods
+    ]
     if len({one.name for one in rungs}) < len(rungs):
-        raise UsageError(f"--share: two of {', '.join(f'{share:g}' for share in shares)} come to the same model of {base.model.heads} heads; spread them")
+        raise UsageError(
+            f"--share: two of {', '.join(f'{share:g}' for share in shares)} come to the same model of "
+            f"{base.model.heads} heads; spread them"
+        )
     return rungs
 
 

@@ -1,4 +1,5 @@
-"""What loss a model of N weights reaches on D tokens, and what follows for the choice of both. Pure arithmetic; `fit` finds the coefficients."""
+"""What loss a model of N weights reaches on D tokens, and what follows for the choice of both. Pure arithmetic;
+`fit` finds the coefficients."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 FLOPS_PER_WEIGHT_AND_TOKEN = 6
-"""C = 6 N D (Kaplan et al., arXiv 2001.08361, section 2.1), the measure of compute in which the law below was published."""
+"""C = 6 N D (Kaplan et al., arXiv 2001.08361, section 2.1), the measure of compute in which the law below was
+published."""
 
 SMALLER_MODELS = (1.0, 0.75, 0.6, 0.5, 0.4, 0.3, 0.25)
 """Sizes of the over-training curve, as shares of the compute-optimal size."""
@@ -33,7 +35,8 @@ class Law:
 
 
 CHINCHILLA = Law(a=482.01, b=2085.43, e=1.8169, alpha=0.3478, beta=0.3658)
-"""Hoffmann et al.'s runs fitted again by Besiroglu et al. (arXiv 2404.10102, table 1). The coefficients printed in the first paper do not fit its runs."""
+"""Hoffmann et al.'s runs fitted again by Besiroglu et al. (arXiv 2404.10102, table 1). The coefficients printed in
+the first paper do not fit its runs."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,9 @@ class Allocation:
 
 
 def allocation(law: Law, parameters: float, tokens: float) -> Allocation:
-    return Allocation(parameters, tokens, FLOPS_PER_WEIGHT_AND_TOKEN * parameters * tokens, law.loss(parameters, tokens))
+    return Allocation(
+        parameters, tokens, FLOPS_PER_WEIGHT_AND_TOKEN * parameters * tokens, law.loss(parameters, tokens)
+    )
 
 
 def optimal_for_flops(law: Law, flops: float) -> Allocation:
@@ -81,10 +86,14 @@ def tokens_for_loss(law: Law, parameters: float, loss: float) -> float | None:
     return (law.b / remainder) ** (1 / law.beta) if remainder > 0 else None
 
 
-def over_training(law: Law, optimum: Allocation, shares: Sequence[float] = SMALLER_MODELS) -> list[tuple[Allocation, float]]:
-    """Smaller models that reach the optimum's loss, each with the compute that this costs beyond the optimum's, as a share of it.
+def over_training(
+    law: Law, optimum: Allocation, shares: Sequence[float] = SMALLER_MODELS
+) -> list[tuple[Allocation, float]]:
+    """Smaller models that reach the optimum's loss, each with the compute that this costs beyond the optimum's, as a
+    share of it.
 
-    What it costs in training a smaller model wins back wherever it is used. Sizes that never reach the loss are left out.
+    What it costs in training a smaller model wins back wherever it is used. Sizes that never reach the loss are left
+    out.
     """
     curve = []
     for share in shares:

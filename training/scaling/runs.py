@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 
-from schemas.errors import UsageError
-from schemas.whole_file import write_whole
+from schemas.plumbing.errors import UsageError
+from schemas.plumbing.whole_file import write_whole
 from training.checkpoints.commit import newest_commit
 from training.config import TrainingConfig
 from training.evaluation.evaluation_file import mean_loss, read_evaluations
@@ -20,18 +20,23 @@ from training.watching.metrics import read_metrics
 COLUMNS = ("parameters", "tokens", "loss")
 
 LAST_SHARE = 0.02
-"""Share of a run's steps whose mean training loss stands for its end, where nothing was held out; fewer are too noisy, more are not the end."""
+"""Share of a run's steps whose mean training loss stands for its end, where nothing was held out; fewer are too
+noisy, more are not the end."""
 
 
 def point_of_run(out: Path) -> Point:
-    """A run by its folder: weights that a token passes through (embeddings included), tokens, and the last held-out loss, or else the training loss."""
+    """A run by its folder: weights that a token passes through (embeddings included), tokens, and the last held-out
+    loss, or else the training loss."""
     newest = newest_commit(out)
     if newest is None:
         raise UsageError(f"{out}: has no committed checkpoint, so it is no finished run")
     commit = newest[1]
     config = TrainingConfig.model_validate(commit.config)
     if commit.step < config.steps:
-        raise UsageError(f"{out}: is at step {commit.step} of {config.steps}; a law is fitted to finished runs, whose learning rate has come down")
+        raise UsageError(
+            f"{out}: is at step {commit.step} of {config.steps}; a law is fitted to finished runs, whose learning rate "
+            f"has come down"
+        )
     steps = read_metrics(out)
     held_out = _held_out_loss(out, commit.step)
     last = steps[-max(1, round(LAST_SHARE * len(steps))) :]

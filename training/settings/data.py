@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from schemas.configuration import Config
+from schemas.plumbing.configuration import Config
 
 type Packing = Literal["chop", "best_fit"]
 type Weights = dict[str, float]
@@ -20,18 +20,22 @@ class DataConfig(Config):
     sequence_length: int = Field(default=256, ge=2, le=1 << 20)
     """Tokens that the model sees at once."""
     weights: Weights = Field(default={})
-    """Share of the sequences that each source gives, in any unit; a source that is left out gives none. Empty: every source by what is left of its
-    epoch, so that all end together."""
+    """Share of the sequences that each source gives, in any unit; a source that is left out gives none. Empty: every
+    source by what is left of its epoch, so that all end together."""
     packing: Packing = "chop"
-    """`chop` lays documents end to end and cuts every `sequence_length` tokens; `best_fit` cuts fewer documents (arXiv 2404.10830) and pads none."""
+    """`chop` lays documents end to end and cuts every `sequence_length` tokens; `best_fit` cuts fewer documents
+    (arXiv 2404.10830) and pads none."""
     document_mask: bool = False
-    """Whether documents in a sequence are kept apart: no attention and no loss across their boundary, and positions that start anew."""
+    """Whether documents in a sequence are kept apart: no attention and no loss across their boundary, and positions
+    that start anew."""
     window_sequences: int = Field(default=256, ge=1, le=1 << 16)
-    """Sequences that are packed together, and shuffled among each other after the first epoch; a rank reads whole windows."""
+    """Sequences that are packed together, and shuffled among each other after the first epoch; a rank reads whole
+    windows."""
     shuffle_block: int = Field(default=1 << 20, ge=1)
     """Tokens that are read together after the first epoch, in which blocks are shuffled."""
     held_out_tokens: int = Field(default=0, ge=0)
-    """Tokens at the end of each source that are never trained on, for evaluation; the stored order is random, so they are a random sample."""
+    """Tokens at the end of each source that are never trained on, for evaluation; the stored order is random, so
+    they are a random sample."""
     prefetch: int = Field(default=4, ge=1, le=64)
     """Global batches that are made ready in the background."""
     workers: int = Field(default=1, ge=0, le=16)
@@ -51,7 +55,8 @@ class StageConfig(Config):
     from_step: int = Field(ge=1)
     """Steps that are done before it begins."""
     tokens_version: int | None = Field(default=None, ge=0)
-    """A later version of the `tokens` table. What was appended since joins what is read; a version in which stored tokens were written anew is refused."""
+    """A later version of the `tokens` table. What was appended since joins what is read; a version in which stored
+    tokens were written anew is refused."""
     weights: Weights | None = None
     """As in `data.weights`; `{}` goes back to what is left of each epoch."""
     sequence_length: int | None = Field(default=None, ge=2, le=1 << 20)

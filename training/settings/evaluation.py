@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from schemas.configuration import Config
+from schemas.plumbing.configuration import Config
 
 
 class SampleConfig(Config):

@@ -6,11 +6,12 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from schemas.configuration import Config
+from schemas.plumbing.configuration import Config
 
 
 class RopeScalingConfig(Config):
-    """How rotary positions are stretched for longer sequences than the model first learned from, as in Llama 3.1 (by parts: arXiv 2309.00071, section 3.2).
+    """How rotary positions are stretched for longer sequences than the model first learned from, as in Llama 3.1 (by
+    parts: arXiv 2309.00071, section 3.2).
 
     The defaults are those of Llama 3.1; Llama 3.2 has a factor of 32.
     """
@@ -27,12 +28,15 @@ class RopeScalingConfig(Config):
     @model_validator(mode="after")
     def _ramp_rises(self) -> RopeScalingConfig:
         if self.low_frequency_factor >= self.high_frequency_factor:
-            raise ValueError(f"low_frequency_factor: must be less than high_frequency_factor {self.high_frequency_factor}")
+            raise ValueError(
+                f"low_frequency_factor: must be less than high_frequency_factor {self.high_frequency_factor}"
+            )
         return self
 
 
 class ModelConfig(Config):
-    """A decoder-only transformer with RMSNorm, SwiGLU, rotary positions and grouped-query attention, dense or with a mixture of experts."""
+    """A decoder-only transformer with RMSNorm, SwiGLU, rotary positions and grouped-query attention, dense or with a
+    mixture of experts."""
 
     layers: int = Field(default=4, ge=1)
     """Transformer blocks."""
@@ -47,19 +51,23 @@ class ModelConfig(Config):
     ffn: int = Field(default=352, ge=8)
     """Width of the gated feed-forward layer, or of each expert."""
     experts: int = Field(default=0, ge=0)
-    """Feed-forward layers that each block chooses from for every token (mixture of experts, arXiv 1701.06538); 0 for one that all tokens take."""
+    """Feed-forward layers that each block chooses from for every token (mixture of experts, arXiv 1701.06538); 0 for
+    one that all tokens take."""
     experts_per_token: int = Field(default=2, ge=1)
     """How many it chooses. No token is dropped."""
     router_normalised: bool = True
-    """Whether the weights of the chosen experts sum to one (Mixtral, arXiv 2401.04088, section 2.1); otherwise they are shares of all experts."""
+    """Whether the weights of the chosen experts sum to one (Mixtral, arXiv 2401.04088, section 2.1); otherwise they
+    are shares of all experts."""
     balance_loss: float = Field(default=0.01, ge=0)
     """Weight of the loss that spreads tokens over experts (arXiv 2101.03961, section 2.2)."""
     balance_over: Literal["sequence", "micro_batch"] = "sequence"
-    """Tokens over which the load is to be even: each sequence, which gives the same loss however a batch is cut, or each micro-batch."""
+    """Tokens over which the load is to be even: each sequence, which gives the same loss however a batch is cut, or
+    each micro-batch."""
     router_z_loss: float = Field(default=0.0, ge=0)
     """Weight of the router's z-loss (arXiv 2202.08906, section 3.3: 1e-3)."""
     qk_norm: bool = False
-    """Whether queries and keys are normed in each head, which keeps attention logits from growing (arXiv 2302.05442, section 2; Qwen3)."""
+    """Whether queries and keys are normed in each head, which keeps attention logits from growing (arXiv 2302.05442,
+    section 2; Qwen3)."""
     rope_base: float = Field(default=10_000.0, gt=1)
     """Base of the rotary position frequencies (arXiv 2104.09864, section 3.2.2)."""
     rope_scaling: RopeScalingConfig | None = None
@@ -69,13 +77,16 @@ class ModelConfig(Config):
     tied: bool = True
     """Whether the output layer is the transposed embedding."""
     initial_deviation: float = Field(default=0.02, gt=0)
-    """Standard deviation of initial weights; layers that write to the residual stream get it divided by sqrt(2 layers) (GPT-2, section 2.3)."""
+    """Standard deviation of initial weights; layers that write to the residual stream get it divided by sqrt(2
+    layers) (GPT-2, section 2.3)."""
     vocabulary_multiple: int = Field(default=128, ge=1)
     """The vocabulary is padded to a multiple of this, so that any tensor-parallel size divides it."""
     kernels: Literal["auto", "torch", "transformer_engine"] = "auto"
-    """Whose matrices and norms run on a GPU; `auto` takes Transformer Engine's where it is installed. Attention is torch's either way."""
+    """Whose matrices and norms run on a GPU; `auto` takes Transformer Engine's where it is installed. Attention is
+    torch's either way."""
     fp8: bool = False
-    """Whether matrices are multiplied in 8 bits (E4M3 forward, E5M2 backward, arXiv 2209.05433, section 3); needs Transformer Engine and a GPU for it."""
+    """Whether matrices are multiplied in 8 bits (E4M3 forward, E5M2 backward, arXiv 2209.05433, section 3); needs
+    Transformer Engine and a GPU for it."""
 
     @model_validator(mode="after")
     def _chooses_among_its_experts(self) -> ModelConfig:
@@ -117,24 +128,33 @@ class ParallelConfig(Config):
     pipeline: int = Field(default=1, ge=1)
     """Stages of consecutive layers (1F1B schedule)."""
     virtual_stages: int = Field(default=1, ge=1)
-    """Stretches of layers that each pipeline rank holds, in turn with the others (interleaved schedule, arXiv 2104.04473, section 2.2):
-    a smaller bubble for more messages."""
+    """Stretches of layers that each pipeline rank holds, in turn with the others (interleaved schedule, arXiv
+    2104.04473, section 2.2): a smaller bubble for more messages."""
     context: int = Field(default=1, ge=1)
-    """Ranks that share every sequence; each keeps two stretches of it, so that causal attention costs them all the same, and fetches the others'
-    keys and values."""
+    """Ranks that share every sequence; each keeps two stretches of it, so that causal attention costs them all the
+    same, and fetches the others' keys and values."""
     expert: int = Field(default=1, ge=1)
     """Ranks that share the experts of each block; taken from the data-, context- and tensor-parallel ranks."""
     sequence_parallel: bool = False
     """Whether the tensor-parallel ranks also share the sequence in norms and residuals."""
     shard_optimizer: bool = False
-    """Whether the data-parallel ranks share the optimizer's state instead of each keeping all of it (arXiv 1910.02054, section 5.1). Choose at the
-    start: a checkpoint keeps to its choice."""
+    """Whether the data-parallel ranks share the optimizer's state instead of each keeping all of it (arXiv
+    1910.02054, section 5.1). Choose at the start: a checkpoint keeps to its choice."""
     recompute: Literal["none", "selective", "full"] = "none"
-    """What the backward pass computes again to save memory: nothing, attention (arXiv 2205.05198, section 5), or every layer."""
+    """What the backward pass computes again to save memory: nothing, attention (arXiv 2205.05198, section 5), or
+    every layer."""
     timeout_seconds: float = Field(default=600.0, gt=0)
     """How long a rank waits for another one before it gives up."""
 
     def layout(self, data: int) -> str:
         """The layout in words, with `data` replicas."""
-        sizes = {"tensor": self.tensor, "pipeline": self.pipeline, "context": self.context, "expert": self.expert, "data": data}
-        return " x ".join(f"{name} {size}" for name, size in sizes.items() if size > 1 or name in ("tensor", "pipeline", "data"))
+        sizes = {
+            "tensor": self.tensor,
+            "pipeline": self.pipeline,
+            "context": self.context,
+            "expert": self.expert,
+            "data": data,
+        }
+        return " x ".join(
+            f"{name} {size}" for name, size in sizes.items() if size > 1 or name in ("tensor", "pipeline", "data")
+        )

@@ -6,18 +6,18 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from schemas.configuration import Config
+from schemas.plumbing.configuration import Config
 
 
 class FillInTheMiddleConfig(Config):
     """How documents are turned around for fill-in-the-middle (arXiv 2207.14255)."""
 
     rate: float = Field(default=0.5, gt=0, le=1)
-    """Share of the documents whose middle is moved to their end; the others stay as they are. The paper finds that 0.5 to 0.9 cost nothing from left
-    to right (section 4.2)."""
+    """Share of the documents whose middle is moved to their end; the others stay as they are. The paper finds that
+    0.5 to 0.9 cost nothing from left to right (section 4.2)."""
     suffix_first: float = Field(default=0.5, ge=0, le=1)
-    """Share of these in the order suffix, prefix, middle (SPM); the rest is in the order prefix, suffix, middle (PSM). The paper trains on
-    both in equal parts (section 4.3)."""
+    """Share of these in the order suffix, prefix, middle (SPM); the rest is in the order prefix, suffix, middle
+    (PSM). The paper trains on both in equal parts (section 4.3)."""
 
 
 class MaskedConfig(Config):
@@ -33,7 +33,9 @@ class MaskedConfig(Config):
     @model_validator(mode="after")
     def _shares_fit(self) -> MaskedConfig:
         if self.mask_share + self.random_share > 1:
-            raise ValueError(f"mask_share {self.mask_share} and random_share {self.random_share} are more than 1 together")
+            raise ValueError(
+                f"mask_share {self.mask_share} and random_share {self.random_share} are more than 1 together"
+            )
         return self
 
 

@@ -1,7 +1,8 @@
 """Whether a spike came from the data or from the state of the model: the same batch, asked of several checkpoints.
 
-PaLM's spikes did not come back when the same batches met the weights of another checkpoint (arXiv 2204.02311, section 5.1), so a batch that was there
-when a loss jumped is no proof against it. One that is as unlikely for every checkpoint, beside its neighbours, is.
+PaLM's spikes did not come back when the same batches met the weights of another checkpoint (arXiv 2204.02311,
+section 5.1), so a batch that was there when a loss jumped is no proof against it. One that is as unlikely for every
+checkpoint, beside its neighbours, is.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ LEAST_NEIGHBOURS = 4
 
 @dataclass(frozen=True)
 class BatchReplay:
-    """A batch and its neighbours, as one checkpoint finds them: mean losses in nats a token, and the documents of each."""
+    """A batch and its neighbours, as one checkpoint finds them: mean losses in nats a token, and the documents of
+    each."""
 
     checkpoint_step: int
     loss: float
@@ -33,7 +35,8 @@ class BatchReplay:
 
 @dataclass(frozen=True)
 class DocumentReplay:
-    """A document of the batch: what each checkpoint makes of it. `usual` are the medians of neighbouring documents of its source."""
+    """A document of the batch: what each checkpoint makes of it. `usual` are the medians of neighbouring documents
+    of its source."""
 
     doc_id: str
     source: str
@@ -63,7 +66,9 @@ def replay_documents(replays: Sequence[BatchReplay], config: SpikeConfig) -> lis
     found = []
     levels = [_document_levels(replay, config) for replay in replays]
     for same in zip(*(replay.documents for replay in replays), strict=True):
-        usual = [by_source.get(document.source, by_source[""]) for by_source, document in zip(levels, same, strict=True)]
+        usual = [
+            by_source.get(document.source, by_source[""]) for by_source, document in zip(levels, same, strict=True)
+        ]
         first = same[0]
         found.append(
             DocumentReplay(
@@ -90,7 +95,11 @@ def _document_levels(replay: BatchReplay, config: SpikeConfig) -> dict[str, Leve
     by_source: dict[str, list[float]] = {"": [document.loss for document in replay.neighbour_documents]}
     for document in replay.neighbour_documents:
         by_source.setdefault(document.source, []).append(document.loss)
-    return {name: _level(losses, config) for name, losses in by_source.items() if not name or len(losses) >= LEAST_NEIGHBOURS}
+    return {
+        name: _level(losses, config)
+        for name, losses in by_source.items()
+        if not name or len(losses) >= LEAST_NEIGHBOURS
+    }
 
 
 def _level(values: Sequence[float], config: SpikeConfig) -> Level:

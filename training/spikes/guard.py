@@ -1,4 +1,5 @@
-"""What is done about spikes: the state that decides, and the way back to a good checkpoint. Every rank makes the same calls and decides alike."""
+"""What is done about spikes: the state that decides, and the way back to a good checkpoint. Every rank makes the
+same calls and decides alike."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ import structlog
 import torch
 import torch.distributed as dist
 
-from schemas.errors import DecisionNeeded
-from schemas.whole_file import write_whole
+from schemas.plumbing.errors import DecisionNeeded
+from schemas.plumbing.whole_file import write_whole
 from training.checkpoints import checkpoint
 from training.checkpoints.commit import Commit, committed, read_commit, step_of, undo_after
 from training.megatron.parallel import Mesh, own_stretches
@@ -45,7 +46,15 @@ class SpikeGuard:
     def judge(self, step: int, batch: Batch, result: StepResult) -> Verdict:
         """The verdict on `step`, from 0."""
         stage = first_alike(self._job.plan, batch.index)
-        verdict, self._state = judge(self._state, self._config, step=step, batch=batch.index, stage=stage, loss=result.loss, norm=result.gradient_norm)
+        verdict, self._state = judge(
+            self._state,
+            self._config,
+            step=step,
+            batch=batch.index,
+            stage=stage,
+            loss=result.loss,
+            norm=result.gradient_norm,
+        )
         if not verdict.kind:
             self._learn(result)
         return verdict
@@ -74,13 +83,22 @@ class SpikeGuard:
                 skipped,
             )
             self._recorder.record(incident, rows)
-            log.warning("spike", step=step + 1, batch=batch.index, kind=verdict.kind, action=action, loss=result.loss, gradient_norm=result.gradient_norm)
+            log.warning(
+                "spike",
+                step=step + 1,
+                batch=batch.index,
+                kind=verdict.kind,
+                action=action,
+                loss=result.loss,
+                gradient_norm=result.gradient_norm,
+            )
         if action == "stop":
             self._stop(step)
         return target
 
     def roll_back(self, target: Path, state: checkpoint.TrainingState) -> int:
-        """Bring the state of a checkpoint back, and leave out the batches of the spikes from now on; returns the step to go on from, from 0."""
+        """Bring the state of a checkpoint back, and leave out the batches of the spikes from now on; returns the
+        step to go on from, from 0."""
         commit = read_commit(target)
         self.skips = add_range(self.skips, *self._range(target))
         restored, usual = _from_commit(commit)
@@ -97,7 +115,11 @@ class SpikeGuard:
 
     def to_json(self) -> dict[str, Any]:
         """What a checkpoint keeps of it (`Commit.state`)."""
-        return {"spikes": self._state.to_json(), "skips": [list(found) for found in self.skips], "usual_losses": self._usual}
+        return {
+            "spikes": self._state.to_json(),
+            "skips": [list(found) for found in self.skips],
+            "usual_losses": self._usual,
+        }
 
     def close(self) -> None:
         if self._recorder is not None:
@@ -110,7 +132,8 @@ class SpikeGuard:
                 self._usual[name] = mean + SOURCE_MEMORY * (self._usual.get(name, mean) - mean)
 
     def _target(self) -> Path | None:
-        """The newest checkpoint that is old enough, or else the oldest one from before the first spike; None where there is none. One rank looks."""
+        """The newest checkpoint that is old enough, or else the oldest one from before the first spike; None where
+        there is none. One rank looks."""
         found: list[Path | None] = [None]
         if self._mesh.rank == 0:
             first_step = min(step for step, _ in self._state.spikes)
@@ -129,8 +152,10 @@ class SpikeGuard:
         # No rank leaves before the first one has written everything down.
         dist.barrier()
         raise DecisionNeeded(
-            f"step {step + 1}: the loss still spikes after {self._state.rollbacks} rollback(s), see {self._job.out / 'incidents.jsonl'}; the last checkpoint "
-            f"is from before. `pretrain replay` tells whether data or weights are at fault; --set spikes.max_rollbacks={self._config.max_rollbacks + 3} goes on"
+            f"step {step + 1}: the loss still spikes after {self._state.rollbacks} rollback(s), see "
+            f"{self._job.out / 'incidents.jsonl'}; the last checkpoint "
+            f"is from before. `pretrain replay` tells whether data or weights are at fault; --set "
+            f"spikes.max_rollbacks={self._config.max_rollbacks + 3} goes on"
         )
 
 
@@ -140,7 +165,11 @@ def _remembered(commit: Commit | None, out: Path) -> tuple[SpikeState, Skips, di
     path = out / FILE
     if path.is_file():
         later = SpikeState.from_json(json.loads(path.read_text(encoding="utf-8"))["spikes"])
-        state = replace(state, rollbacks=max(state.rollbacks, later.rollbacks), lowered_until=max(state.lowered_until, later.lowered_until))
+        state = replace(
+            state,
+            rollbacks=max(state.rollbacks, later.rollbacks),
+            lowered_until=max(state.lowered_until, later.lowered_until),
+        )
     return state, recorded_skips(out, commit.state if commit else {}), usual
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import structlog
 
-from schemas.incidents import INCIDENTS
+from schemas.tables.incidents import INCIDENTS
 from training.audit.trace import trace_batch
 from training.lake_tables import append_rows
 from training.prepare import Job
@@ -85,7 +85,8 @@ class Incident:
 
 @dataclass(frozen=True)
 class RowLosses:
-    """What one rank knows of the rows of a batch from `first_row` on, at `positions` [P] of the sequence: arrays [rows, P]."""
+    """What one rank knows of the rows of a batch from `first_row` on, at `positions` [P] of the sequence: arrays
+    [rows, P]."""
 
     first_row: int
     positions: np.ndarray
@@ -138,7 +139,11 @@ def whole_batch(parts: list[RowLosses]) -> tuple[np.ndarray, np.ndarray, np.ndar
     """Tokens, losses and what is counted of a whole global batch, [rows, S] each, from what ranks have of it."""
     rows = max(part.first_row + len(part.tokens) for part in parts)
     length = 1 + max(int(part.positions.max()) for part in parts)
-    tokens, losses, counted = np.zeros((rows, length), np.int64), np.zeros((rows, length), np.float32), np.zeros((rows, length), bool)
+    tokens, losses, counted = (
+        np.zeros((rows, length), np.int64),
+        np.zeros((rows, length), np.float32),
+        np.zeros((rows, length), bool),
+    )
     for part in parts:
         place = np.ix_(np.arange(part.first_row, part.first_row + len(part.tokens)), part.positions)
         tokens[place], losses[place], counted[place] = part.tokens, part.losses, part.counted

@@ -1,4 +1,5 @@
-"""`pretrain quarantine`: the documents behind an incident go to the lake's `suspects`, if a replay has found the data at fault."""
+"""`pretrain quarantine`: the documents behind an incident go to the lake's `suspects`, if a replay has found the
+data at fault."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import NothingToDo, UsageError
-from schemas.incidents import SUSPECTS
+from schemas.plumbing.errors import NothingToDo, UsageError
+from schemas.tables.incidents import SUSPECTS
 from training.lake_tables import append_rows
 from training.settings.watching import SpikeConfig
 from training.spikes.fault import DocumentReplay, suspects
@@ -27,15 +28,25 @@ def find_incident(out: Path, number: int) -> dict[str, Any]:
 
 
 def quarantine(out: Path, lake: str, number: int, config: SpikeConfig, *, force: bool) -> list[str]:
-    """Write the suspects of an incident; returns their doc_ids. `UsageError` where no replay says that the data are at fault, unless forced."""
+    """Write the suspects of an incident; returns their doc_ids. `UsageError` where no replay says that the data are
+    at fault, unless forced."""
     incident = find_incident(out, number)
     replays = [line for line in map(json.loads, whole_lines(out / REPLAYS)) if line["batch"] == incident["batch"]]
     if not replays:
-        raise UsageError(f"incident {number}: batch {incident['batch']} was not replayed; run pretrain replay {out} --incident {number} first")
+        raise UsageError(
+            f"incident {number}: batch {incident['batch']} was not replayed; run pretrain replay {out} --incident "
+            f"{number} first"
+        )
     last = replays[-1]
     if last["verdict"] != "data fault" and not force:
-        raise UsageError(f"incident {number}: its replay says {last['verdict']}, which is no reason to hold documents responsible; --force does so anyway")
-    documents = [DocumentReplay(**{**document, **{key: tuple(document[key]) for key in ("losses", "usual", "deviations")}}) for document in last["documents"]]
+        raise UsageError(
+            f"incident {number}: its replay says {last['verdict']}, which is no reason to hold documents responsible; "
+            f"--force does so anyway"
+        )
+    documents = [
+        DocumentReplay(**{**document, **{key: tuple(document[key]) for key in ("losses", "usual", "deviations")}})
+        for document in last["documents"]
+    ]
     chosen = suspects(documents, config, forced=force)
     if not chosen:
         raise NothingToDo(f"incident {number}: no document of batch {incident['batch']} deviates by itself")

@@ -1,4 +1,5 @@
-"""`pretrain replay`: a batch of a past run, its losses computed anew from several checkpoints. Import it only after `prepare_device`."""
+"""`pretrain replay`: a batch of a past run, its losses computed anew from several checkpoints. Import it only after
+`prepare_device`."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from schemas.errors import UsageError
+from schemas.plumbing.errors import UsageError
 from training.audit.past_run import PastRun
 from training.audit.trace import TracedSpan, trace_batch
 from training.checkpoints.commit import committed, read_commit
@@ -21,7 +22,15 @@ from training.megatron.step import run_schedule
 from training.objectives.apply import objective_reader
 from training.order.skips import Skips, step_of_batch
 from training.reading.loader import Reader
-from training.spikes.fault import BatchReplay, DocumentReplay, Fault, batch_deviations, judge_fault, replay_documents, suspects
+from training.spikes.fault import (
+    BatchReplay,
+    DocumentReplay,
+    Fault,
+    batch_deviations,
+    judge_fault,
+    replay_documents,
+    suspects,
+)
 from training.spikes.token_evidence import MANY_REPETITIONS, DocumentEvidence, document_evidence
 
 FILE = "replays.jsonl"
@@ -61,7 +70,8 @@ def replay(run: PastRun, batch: int, folders: Sequence[Path], neighbours: int, d
     config = run.config.spikes
     deviations = [batch_deviations(one, config) for one in replays]
     checkpoints = tuple(
-        CheckpointReplay(one.checkpoint_step, one.loss, float(np.median(one.neighbours)), value) for one, value in zip(replays, deviations, strict=True)
+        CheckpointReplay(one.checkpoint_step, one.loss, float(np.median(one.neighbours)), value)
+        for one, value in zip(replays, deviations, strict=True)
     )
     documents = tuple(replay_documents(replays, config)[: config.documents])
     found = Replay(batch, judge_fault(deviations, config), checkpoints, documents, datetime.now(UTC).isoformat())
@@ -71,7 +81,8 @@ def replay(run: PastRun, batch: int, folders: Sequence[Path], neighbours: int, d
 
 
 def choose_checkpoints(run: PastRun, batch: int) -> list[Path]:
-    """The newest checkpoint that has not trained on the batch or later ones, and another one: an earlier one, or else the first later one."""
+    """The newest checkpoint that has not trained on the batch or later ones, and another one: an earlier one, or
+    else the first later one."""
     folders = committed(run.out)
     before = [folder for folder in folders if read_commit(folder).next_batch <= batch]
     after = [folder for folder in folders if folder not in before]
@@ -80,25 +91,39 @@ def choose_checkpoints(run: PastRun, batch: int) -> list[Path]:
 
 def neighbours_of(batch: int, skips: Skips, count: int) -> list[int]:
     """Batches that the run trained on before this one, nearest first; those after it where there are too few."""
-    trained = [index for index in range(max(0, batch - 20 * count), batch + 20 * count) if index != batch and step_of_batch(index, skips) is not None]
+    trained = [
+        index
+        for index in range(max(0, batch - 20 * count), batch + 20 * count)
+        if index != batch and step_of_batch(index, skips) is not None
+    ]
     return sorted(trained, key=lambda index: (index > batch, abs(index - batch)))[:count]
 
 
 def describe(found: Replay, run: PastRun) -> list[str]:
     """The replay in a few lines."""
-    lines = [f"checkpoint {one.step:>8}  loss {one.loss:.4f}  neighbours {one.usual_loss:.4f}  {one.deviations:+.1f} deviations" for one in found.checkpoints]
+    lines = [
+        f"checkpoint {one.step:>8}  loss {one.loss:.4f}  neighbours {one.usual_loss:.4f}  {one.deviations:+.1f} "
+        f"deviations"
+        for one in found.checkpoints
+    ]
     for document in suspects(found.documents, run.config.spikes):
         repeated = f"  n-gram {document.repetitions} times in a row" if document.repetitions >= MANY_REPETITIONS else ""
-        lines.append(f"document {document.doc_id}  {document.source}  {document.tokens} tokens  {min(document.deviations):+.1f} deviations{repeated}")
+        lines.append(
+            f"document {document.doc_id}  {document.source}  {document.tokens} tokens  {min(document.deviations):+.1f} "
+            f"deviations{repeated}"
+        )
     meaning = {
         "data fault": "the batch is as unlikely for every checkpoint: its documents are at fault",
-        "state fault": "the batch is nothing unusual for these checkpoints: the weights were at fault when the loss jumped",
+        "state fault": "the batch is nothing unusual for these checkpoints: the weights were at fault when the loss "
+        "jumped",
         "undecided": "the checkpoints disagree, or there is only one: name others with --checkpoint",
     }
     return [*lines, f"verdict     {found.verdict}: {meaning[found.verdict]}"]
 
 
-def _ask(trained: TrainedModel, run: PastRun, batch: int, others: list[int], spans: dict[int, list[TracedSpan]]) -> BatchReplay:
+def _ask(
+    trained: TrainedModel, run: PastRun, batch: int, others: list[int], spans: dict[int, list[TracedSpan]]
+) -> BatchReplay:
     reader = objective_reader(run.config, run.plan, run.table, rank=0, ranks=1)
     loss, documents = _losses(trained, reader, batch, spans[batch], len(run.plan.sources))
     neighbours = [_losses(trained, reader, index, spans[index], len(run.plan.sources)) for index in others]
@@ -107,7 +132,9 @@ def _ask(trained: TrainedModel, run: PastRun, batch: int, others: list[int], spa
 
 
 @torch.no_grad()
-def _losses(trained: TrainedModel, reader: Reader, index: int, spans: list[TracedSpan], sources: int) -> tuple[float, list[DocumentEvidence]]:
+def _losses(
+    trained: TrainedModel, reader: Reader, index: int, spans: list[TracedSpan], sources: int
+) -> tuple[float, list[DocumentEvidence]]:
     """Mean loss of a batch, and its documents."""
     batch = reader.read(index)
     parts = run_schedule(trained.model, batch, trained.device, sources=sources, forward_only=True)

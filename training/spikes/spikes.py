@@ -1,7 +1,9 @@
-"""What a spike is, and which step of the ladder it leads to: pure functions of numbers that all ranks agree on, so all ranks decide alike.
+"""What a spike is, and which step of the ladder it leads to: pure functions of numbers that all ranks agree on, so
+all ranks decide alike.
 
-The window holds finite values only, so one NaN does not blind it; a rejected value enters it all the same, so that the level of a loss that has
-shifted for good becomes the new median in time. Median and median absolute deviation move little while less than half of the window is bad.
+The window holds finite values only, so one NaN does not blind it; a rejected value enters it all the same, so that
+the level of a loss that has shifted for good becomes the new median in time. Median and median absolute deviation
+move little while less than half of the window is bad.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from training.order.plan import Plan, PlanStage
 from training.settings.watching import SpikeConfig
 
 NORMAL_CONSISTENCY = 1.4826
-"""Turns a median absolute deviation into the standard deviation of a normal distribution (Rousseeuw and Croux 1993, JASA 88(424), section 1)."""
+"""Turns a median absolute deviation into the standard deviation of a normal distribution (Rousseeuw and Croux 1993,
+JASA 88(424), section 1)."""
 
 type Action = Literal["none", "record", "skip", "roll_back", "stop"]
 
@@ -33,10 +36,12 @@ class Level:
 
 @dataclass(frozen=True)
 class SpikeState:
-    """What is remembered from step to step, and saved with every checkpoint. All is of the run's past, none of its settings."""
+    """What is remembered from step to step, and saved with every checkpoint. All is of the run's past, none of its
+    settings."""
 
     stage: int = 0
-    """The stage of the data plan in which the windows were filled (`first_alike`); a new mixture is a new level, and they start empty."""
+    """The stage of the data plan in which the windows were filled (`first_alike`); a new mixture is a new level, and
+    they start empty."""
     losses: tuple[float, ...] = ()
     norms: tuple[float, ...] = ()
     spikes: tuple[tuple[int, int], ...] = ()
@@ -80,15 +85,21 @@ def level_of(window: tuple[float, ...], config: SpikeConfig) -> Level | None:
     return Level(middle, max(deviation, config.least_spread * abs(middle), 1e-12))
 
 
-def judge(state: SpikeState, config: SpikeConfig, *, step: int, batch: int, stage: int, loss: float, norm: float) -> tuple[Verdict, SpikeState]:
+def judge(
+    state: SpikeState, config: SpikeConfig, *, step: int, batch: int, stage: int, loss: float, norm: float
+) -> tuple[Verdict, SpikeState]:
     """The verdict on step `step`, which trains on `batch`, and what is remembered after it."""
     if stage != state.stage:
         state = replace(state, stage=stage, losses=(), norms=(), spikes=(), large_gradients=())
     levels = level_of(state.losses, config), level_of(state.norms, config)
     kind = _kind(levels, config, loss, norm)
     oldest = step - config.patience_steps + 1
-    spikes = tuple(spike for spike in state.spikes if spike[0] >= oldest) + (((step, batch),) if kind in ("loss", "not_finite") else ())
-    large_gradients = tuple(found for found in state.large_gradients if found >= oldest) + ((step,) if kind == "gradient_norm" else ())
+    spikes = tuple(spike for spike in state.spikes if spike[0] >= oldest) + (
+        ((step, batch),) if kind in ("loss", "not_finite") else ()
+    )
+    large_gradients = tuple(found for found in state.large_gradients if found >= oldest) + (
+        (step,) if kind == "gradient_norm" else ()
+    )
     action = _action(kind, len(spikes), len(large_gradients), state.rollbacks, config)
     windows = {"losses": _pushed(state.losses, loss, config), "norms": _pushed(state.norms, norm, config)}
     return Verdict(action, kind, *levels), replace(state, **windows, spikes=spikes, large_gradients=large_gradients)
@@ -97,11 +108,18 @@ def judge(state: SpikeState, config: SpikeConfig, *, step: int, batch: int, stag
 def after_rollback(live: SpikeState, restored: SpikeState, config: SpikeConfig, step: int) -> SpikeState:
     """What is remembered after a rollback to `step`: the windows of that time, and the rollbacks of all times."""
     until = step + config.rate_steps if config.rate_factor < 1 else 0
-    return replace(restored, spikes=(), large_gradients=(), rollbacks=live.rollbacks + 1, lowered_until=max(live.lowered_until, until))
+    return replace(
+        restored,
+        spikes=(),
+        large_gradients=(),
+        rollbacks=live.rollbacks + 1,
+        lowered_until=max(live.lowered_until, until),
+    )
 
 
 def range_to_skip(state: SpikeState, config: SpikeConfig, first_allowed: int) -> tuple[int, int]:
-    """Batches `[first, end)` around the spikes of the present episode; none before `first_allowed`, which the checkpoint has behind it."""
+    """Batches `[first, end)` around the spikes of the present episode; none before `first_allowed`, which the
+    checkpoint has behind it."""
     batches = [batch for _, batch in state.spikes]
     return max(first_allowed, min(batches) - config.skip_before), max(batches) + 1 + config.skip_after
 
@@ -112,7 +130,8 @@ def rate_scale(state: SpikeState, config: SpikeConfig, step: int) -> float:
 
 
 def first_alike(plan: Plan, batch: int) -> int:
-    """The first of the stages up to that of `batch` that differ in the size of the batch alone: one level of the loss is theirs."""
+    """The first of the stages up to that of `batch` that differ in the size of the batch alone: one level of the
+    loss is theirs."""
     index = plan.stage_index(batch)
     while index > 0 and _mixture(plan.stages[index - 1]) == _mixture(plan.stages[index]):
         index -= 1
@@ -123,7 +142,9 @@ def _mixture(stage: PlanStage) -> PlanStage:
     return replace(stage, first_batch=0, batch_sequences=1, micro_sequences=1)
 
 
-def _kind(levels: tuple[Level | None, Level | None], config: SpikeConfig, loss: float, norm: float) -> Literal["", "loss", "gradient_norm", "not_finite"]:
+def _kind(
+    levels: tuple[Level | None, Level | None], config: SpikeConfig, loss: float, norm: float
+) -> Literal["", "loss", "gradient_norm", "not_finite"]:
     if not (math.isfinite(loss) and math.isfinite(norm)):
         return "not_finite"
     loss_level, norm_level = levels
@@ -141,9 +162,11 @@ def _action(kind: str, spikes: int, large_gradients: int, rollbacks: int, config
     if config.action == "record" and kind != "not_finite":
         return "record"
     if kind == "gradient_norm":
-        # While updates are left out the gradient stays as it is: one that stays large is the new level, and clipping bounds what it does.
+        # While updates are left out the gradient stays as it is: one that stays large is the new level, and clipping
+        # bounds what it does.
         return "skip" if large_gradients <= config.patience else "record"
-    # A loss that stays high although nothing was learned from it has data or weights behind it that leaving out steps does not mend.
+    # A loss that stays high although nothing was learned from it has data or weights behind it that leaving out steps
+    # does not mend.
     if config.action == "roll_back" and spikes >= config.patience:
         return "roll_back" if rollbacks < config.max_rollbacks else "stop"
     return "skip"

@@ -18,7 +18,8 @@ MANY_REPETITIONS = 32
 
 @dataclass(frozen=True)
 class DocumentEvidence:
-    """A document in a batch: its tokens there, their mean loss in nats, and how often in a row its most repeated n-gram comes."""
+    """A document in a batch: its tokens there, their mean loss in nats, and how often in a row its most repeated
+    n-gram comes."""
 
     doc_id: str
     source: str
@@ -27,8 +28,11 @@ class DocumentEvidence:
     repetitions: int
 
 
-def document_evidence(spans: Iterable[TracedSpan], tokens: np.ndarray, losses: np.ndarray, counted: np.ndarray) -> list[DocumentEvidence]:
-    """Each document of a batch. `tokens`, `losses` and `counted` are [rows, S], losses being those of the token that follows."""
+def document_evidence(
+    spans: Iterable[TracedSpan], tokens: np.ndarray, losses: np.ndarray, counted: np.ndarray
+) -> list[DocumentEvidence]:
+    """Each document of a batch. `tokens`, `losses` and `counted` are [rows, S], losses being those of the token that
+    follows."""
     sums: dict[str, list[float]] = {}
     found: dict[str, tuple[str, int]] = {}
     for span in spans:
@@ -41,17 +45,26 @@ def document_evidence(spans: Iterable[TracedSpan], tokens: np.ndarray, losses: n
         total[1] += int(own.sum())
         repeated = repetitions(tokens[span.row, span.start : span.end])
         found[span.doc_id] = span.source, max(repeated, found.get(span.doc_id, ("", 0))[1])
-    return [DocumentEvidence(name, source, int(sums[name][1]), sums[name][0] / sums[name][1], most) for name, (source, most) in found.items() if sums[name][1]]
+    return [
+        DocumentEvidence(name, source, int(sums[name][1]), sums[name][0] / sums[name][1], most)
+        for name, (source, most) in found.items()
+        if sums[name][1]
+    ]
 
 
-def most_unlikely(documents: list[DocumentEvidence], usual: Callable[[str], float], limit: int) -> list[DocumentEvidence]:
-    """The first `limit` documents by how far their loss is above the usual one of their source, in standard errors: of two that are equally
-    unlikely a token, the longer one says more."""
-    return sorted(documents, key=lambda document: -_or_most(document.loss - usual(document.source)) * document.tokens**0.5)[:limit]
+def most_unlikely(
+    documents: list[DocumentEvidence], usual: Callable[[str], float], limit: int
+) -> list[DocumentEvidence]:
+    """The first `limit` documents by how far their loss is above the usual one of their source, in standard errors:
+    of two that are equally unlikely a token, the longer one says more."""
+    return sorted(
+        documents, key=lambda document: -_or_most(document.loss - usual(document.source)) * document.tokens**0.5
+    )[:limit]
 
 
 def repetitions(tokens: np.ndarray) -> int:
-    """How often in a row the most repeated n-gram of at most 13 tokens comes in a stretch of tokens; 1 where none is repeated."""
+    """How often in a row the most repeated n-gram of at most 13 tokens comes in a stretch of tokens; 1 where none is
+    repeated."""
     most = 1
     for period in range(1, min(LONGEST_PERIOD, len(tokens) - 1) + 1):
         equal = tokens[period:] == tokens[:-period]

@@ -1,7 +1,9 @@
-"""Scalars as an event file, which TensorBoard reads; written here byte by byte, so that nothing needs to be installed on a cluster.
+"""Scalars as an event file, which TensorBoard reads; written here byte by byte, so that nothing needs to be
+installed on a cluster.
 
-The file is a sequence of records: length (uint64), masked CRC-32C of the length, data, masked CRC-32C of the data (all little endian; TensorFlow,
-tensorflow/core/lib/io/record_writer.cc). The data are `Event` messages in protocol buffers' wire format (tensorboard/compat/proto/event.proto).
+The file is a sequence of records: length (uint64), masked CRC-32C of the length, data, masked CRC-32C of the data
+(all little endian; TensorFlow, tensorflow/core/lib/io/record_writer.cc). The data are `Event` messages in protocol
+buffers' wire format (tensorboard/compat/proto/event.proto).
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ VERSION = b"brain.Event:2"
 CASTAGNOLI = 0x82F63B78
 """Polynomial of CRC-32C, bits reversed (RFC 3720, appendix B.4)."""
 MASK_DELTA = 0xA282EAD8
-"""Added to a rotated checksum, so that checksums of data that hold checksums stay useful (tensorflow/core/lib/hash/crc32c.h)."""
+"""Added to a rotated checksum, so that checksums of data that hold checksums stay useful
+(tensorflow/core/lib/hash/crc32c.h)."""
 
 VARINT, DOUBLE, BYTES, FLOAT = 0, 1, 2, 5  # wire types
 SESSION_START = 1
@@ -60,7 +63,9 @@ def event(wall_time: float, step: int, content: bytes) -> bytes:
 
 def scalars(numbers: Mapping[str, float]) -> bytes:
     """A `Summary` with a value (1) of tag (1) and simple_value (2) for each number."""
-    return b"".join(_field(1, BYTES, _field(1, BYTES, tag.encode()) + _field(2, FLOAT, value)) for tag, value in numbers.items())
+    return b"".join(
+        _field(1, BYTES, _field(1, BYTES, tag.encode()) + _field(2, FLOAT, value)) for tag, value in numbers.items()
+    )
 
 
 def masked_checksum(data: bytes) -> int:

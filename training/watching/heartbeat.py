@@ -1,7 +1,9 @@
-"""Whether every rank still moves: each writes where it is, two of them watch, and where one has not moved for too long all end with its name.
+"""Whether every rank still moves: each writes where it is, two of them watch, and where one has not moved for too
+long all end with its name.
 
-A rank moves when its loop says so (`beat`). All ranks make the same calls, so the rank with the fewest moves is the one that the others wait for; one whose
-thread does not write either is stopped altogether. Needs a folder that all ranks see, and no clock that they share.
+A rank moves when its loop says so (`beat`). All ranks make the same calls, so the rank with the fewest moves is the
+one that the others wait for; one whose thread does not write either is stopped altogether. Needs a folder that all
+ranks see, and no clock that they share.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from schemas.exit_codes import FAILED
+from schemas.plumbing.exit_codes import FAILED
 from training.launch import Placement, fail
 from training.watching.movement import DONE_PHASE, Beat, Movement, attempts_of, beat_path, read_beats
 
@@ -25,7 +27,8 @@ VERDICT = "hang.json"
 
 
 class Heartbeat:
-    """This rank's sign of life. Every attempt has a folder of its own, so that what an earlier one left says nothing."""
+    """This rank's sign of life. Every attempt has a folder of its own, so that what an earlier one left says
+    nothing."""
 
     def __init__(self, out: Path, attempt: str, place: Placement, hang_seconds: float) -> None:
         self._place = place

@@ -1,4 +1,5 @@
-"""What a run reports of every step: a line of JSON in metrics.jsonl, and a progress line or log lines on standard error."""
+"""What a run reports of every step: a line of JSON in metrics.jsonl, and a progress line or log lines on standard
+error."""
 
 from __future__ import annotations
 
@@ -22,13 +23,24 @@ NO_ROOM = (ENOSPC, EDQUOT, EFBIG)
 LOG_EVERY = 10
 """Steps between log lines where standard error is not a terminal."""
 
-LOGGED = ("step", "loss", "learning_rate", "gradient_norm", "tokens", "tokens_per_second", "data_wait", "mfu", "batch_hash")
+LOGGED = (
+    "step",
+    "loss",
+    "learning_rate",
+    "gradient_norm",
+    "tokens",
+    "tokens_per_second",
+    "data_wait",
+    "mfu",
+    "batch_hash",
+)
 """What log lines hold of a step; metrics.jsonl holds all."""
 
 
 @dataclass(frozen=True)
 class SourceMetrics:
-    """A source in a batch: mean loss in nats a token, the same in bits a byte of text (none where the tokens stand for no text), counted tokens."""
+    """A source in a batch: mean loss in nats a token, the same in bits a byte of text (none where the tokens stand
+    for no text), counted tokens."""
 
     loss: float
     bits_per_byte: float | None
@@ -37,7 +49,8 @@ class SourceMetrics:
 
 @dataclass(frozen=True)
 class StepMetrics:
-    """A step. `step` counts from 1, `loss` is in nats a token, `tokens` are all since the first step, `data_wait` is a share of the step's time.
+    """A step. `step` counts from 1, `loss` is in nats a token, `tokens` are all since the first step, `data_wait` is
+    a share of the step's time.
 
     What is not finite is null in the file and NaN here.
     """
@@ -59,7 +72,8 @@ class StepMetrics:
     sources: dict[str, SourceMetrics] = field(default_factory=dict)
     """The sources that the batch has tokens of."""
     flops_per_second: float = 0.0
-    """Operations of all ranks that the model needs, attention counted by the squared lengths of what it sees as one (`training.costs.accounting`)."""
+    """Operations of all ranks that the model needs, attention counted by the squared lengths of what it sees as one
+    (`training.costs.accounting`)."""
     mfu: float | None = None
     """These as a share of the devices' peak; none where that is not known, as for a CPU."""
     host_bytes: int = 0
@@ -71,7 +85,11 @@ class StepMetrics:
 
     def numbers(self) -> dict[str, float]:
         """All that can be drawn, by names with `/` between groups."""
-        values = {name: value for name, value in asdict(self).items() if isinstance(value, int | float) and name not in ("step", "batch")}
+        values = {
+            name: value
+            for name, value in asdict(self).items()
+            if isinstance(value, int | float) and name not in ("step", "batch")
+        }
         for name, source in self.sources.items():
             values[f"source_loss/{name}"] = source.loss
             if source.bits_per_byte is not None:
@@ -87,12 +105,16 @@ class StepMetrics:
         values = json.loads(line)
         for name in ("loss", "gradient_norm"):
             values[name] = math.nan if values[name] is None else values[name]
-        sources = {name: SourceMetrics(**{**source, "loss": _or_nan(source["loss"])}) for name, source in values.get("sources", {}).items()}
+        sources = {
+            name: SourceMetrics(**{**source, "loss": _or_nan(source["loss"])})
+            for name, source in values.get("sources", {}).items()
+        }
         return cls(**{**values, "sources": sources})
 
 
 class JsonLines:
-    """A file of a run with a line of JSON for a step. Opened again at a step, it forgets what came after: a resumed run leaves that of an undisturbed one.
+    """A file of a run with a line of JSON for a step. Opened again at a step, it forgets what came after: a resumed
+    run leaves that of an undisturbed one.
 
     Lines that the disk has no room for wait in memory until it has: no run ends because of them.
     """
@@ -160,7 +182,9 @@ def report_progress(metrics: StepMetrics, steps: int) -> None:
         print(f"\r{text:<100}", end="\n" if metrics.step == steps else "", file=sys.stderr, flush=True)
     elif metrics.step % LOG_EVERY == 0 or metrics.step in (1, steps):
         values = {name: value for name in LOGGED if (value := getattr(metrics, name)) is not None}
-        log.info("step", **{name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()})
+        log.info(
+            "step", **{name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()}
+        )
 
 
 def whole_lines(path: Path) -> list[str]:

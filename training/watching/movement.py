@@ -1,4 +1,5 @@
-"""Where the ranks of a run are, as their heartbeats say, and who of them keeps the others waiting. Imports no torch: the launcher looks too."""
+"""Where the ranks of a run are, as their heartbeats say, and who of them keeps the others waiting. Imports no torch:
+the launcher looks too."""
 
 from __future__ import annotations
 
@@ -58,7 +59,10 @@ class Movement:
         behind = silent or [beat for beat in at_work if beat.moves == fewest]
         if len(behind) == len(at_work) > 1:
             return f"no rank has moved for {waited:.0f} s; all are in step {behind[0].step} ({behind[0].phase})"
-        named = ", ".join(f"rank {beat.rank} is behind in step {beat.step} ({beat.phase}){' and does not answer' if silent else ''}" for beat in behind)
+        named = ", ".join(
+            f"rank {beat.rank} is behind in step {beat.step} ({beat.phase}){' and does not answer' if silent else ''}"
+            for beat in behind
+        )
         return f"no step for {waited:.0f} s: {named}"
 
 

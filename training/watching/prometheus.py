@@ -1,4 +1,5 @@
-"""The newest numbers of a run for a Prometheus server, in its text format (prometheus.io/docs/instrumenting/exposition_formats)."""
+"""The newest numbers of a run for a Prometheus server, in its text format
+(prometheus.io/docs/instrumenting/exposition_formats)."""
 
 from __future__ import annotations
 
@@ -66,7 +67,9 @@ def exposition(numbers: Mapping[str, float], labels: Mapping[str, str]) -> str:
         pairs = {**labels, **({"of": member} if member else {})}
         inside = ",".join(f'{key}="{_escape(text)}"' for key, text in pairs.items())
         families.setdefault(family, []).append(f"{family}{{{inside}}} {float(value)!r}")
-    return "".join(f"# TYPE {family} gauge\n" + "".join(line + "\n" for line in lines) for family, lines in families.items())
+    return "".join(
+        f"# TYPE {family} gauge\n" + "".join(line + "\n" for line in lines) for family, lines in families.items()
+    )
 
 
 def _escape(text: str) -> str:

@@ -24,9 +24,11 @@ GRADIENT, WEIGHT, UPDATE = range(3)
 
 @dataclass(frozen=True)
 class LayerNumbers:
-    """A layer in one step: norms over its weights, the gradient before clipping; of what it gives out, the root of the mean square and the largest.
+    """A layer in one step: norms over its weights, the gradient before clipping; of what it gives out, the root of
+    the mean square and the largest.
 
-    `update_ratio` is the norm of the update by that of the weights; none where the update was left out. Embeddings and the like give out nothing here.
+    `update_ratio` is the norm of the update by that of the weights; none where the update was left out. Embeddings
+    and the like give out nothing here.
     """
 
     gradient_norm: float
@@ -50,7 +52,12 @@ class StepStatistics:
 
     def numbers(self) -> dict[str, float]:
         """For trackers."""
-        values = {f"{key}/{name}": value for name, layer in self.layers.items() for key, value in asdict(layer).items() if value is not None}
+        values = {
+            f"{key}/{name}": value
+            for name, layer in self.layers.items()
+            for key, value in asdict(layer).items()
+            if value is not None
+        }
         return {**values, "most_host_bytes": self.host_bytes, "most_device_bytes": self.device_bytes}
 
 
@@ -70,7 +77,9 @@ class LayerProbe:
     def watch_activations(self) -> Iterator[None]:
         """Look at what the layers give out meanwhile."""
         handles = [
-            layer.register_forward_hook(self._look_at(layer.layer_number - 1)) for stretch in self._trainer.state.model for layer in stretch.decoder.layers
+            layer.register_forward_hook(self._look_at(layer.layer_number - 1))
+            for stretch in self._trainer.state.model
+            for layer in stretch.decoder.layers
         ]
         try:
             yield
@@ -80,7 +89,8 @@ class LayerProbe:
 
     @torch.no_grad()
     def before_update(self) -> None:
-        """Take gradients and weights as they are; the weights are kept in host memory, so that they cost the device nothing."""
+        """Take gradients and weights as they are; the weights are kept in host memory, so that they cost the device
+        nothing."""
         self._before = []
         for part, sums in zip(self._parts, self._sums, strict=True):
             pairs = _weights(part)
@@ -106,9 +116,13 @@ class LayerProbe:
             dist.all_reduce(sums, group=part.get_grad_stats_parallel_group())
             total += sums
         device = self._trainer.device
-        used = [psutil.Process().memory_info().rss, torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0]
+        used = [
+            psutil.Process().memory_info().rss,
+            torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0,
+        ]
         most = torch.cat([self._largest, torch.tensor(used, dtype=torch.float64, device=device)])
-        # Ranks that share a sequence each see a part of it, those that share matrices all see the same: the mean does not mind.
+        # Ranks that share a sequence each see a part of it, those that share matrices all see the same: the mean does
+        # not mind.
         dist.all_reduce(self._activations)
         dist.all_reduce(most, op=dist.ReduceOp.MAX)
         gradient, weight, update = total.sqrt().tolist()
@@ -133,7 +147,8 @@ class LayerProbe:
 
 
 def layer_names(layers: int) -> list[str]:
-    """Names in the order of `LayerProbe`'s places: the embedding, the layers from 1, the final norm, and an output layer of its own."""
+    """Names in the order of `LayerProbe`'s places: the embedding, the layers from 1, the final norm, and an output
+    layer of its own."""
     width = len(str(layers))
     return ["embedding", *(f"layer {number:0{width}d}" for number in range(1, layers + 1)), "final norm", "output"]
 
@@ -155,19 +170,38 @@ def _places(trainer: Trainer, layers: int) -> dict[int, int]:
 
 
 def _weights(part: MegatronOptimizer) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """The model's weights and, of each, what this optimizer keeps in full precision: all of it or this rank's shard. Copies count on one rank only."""
+    """The model's weights and, of each, what this optimizer keeps in full precision: all of it or this rank's shard.
+    Copies count on one rank only."""
     if getattr(part, "is_stub_optimizer", False):
         return []
     if isinstance(part, DistributedOptimizer):
-        groups = [(part.model_float16_groups, part.shard_fp32_from_float16_groups), (part.model_fp32_groups, part.shard_fp32_groups)]
+        groups = [
+            (part.model_float16_groups, part.shard_fp32_from_float16_groups),
+            (part.model_fp32_groups, part.shard_fp32_groups),
+        ]
     elif isinstance(part, Float16OptimizerWithFloat16Params):
-        groups = [(part.float16_groups, part.fp32_from_float16_groups), (part.fp32_from_fp32_groups, part.fp32_from_fp32_groups)]
+        groups = [
+            (part.float16_groups, part.fp32_from_float16_groups),
+            (part.fp32_from_fp32_groups, part.fp32_from_fp32_groups),
+        ]
     else:
         own = [group["params"] for group in part.optimizer.param_groups]
         groups = [(own, own)]
-    pairs = [pair for model, main in groups for names, weights in zip(model, main, strict=True) for pair in zip(names, weights, strict=True)]
-    tensor_groups = {"tp_group": getattr(part, "tp_group", None), "expert_tp_group": getattr(part, "expert_tp_group", None)}
-    return [pair for pair in pairs if param_is_not_shared(pair[0]) and param_is_not_tensor_parallel_duplicate(pair[0], **tensor_groups)]
+    pairs = [
+        pair
+        for model, main in groups
+        for names, weights in zip(model, main, strict=True)
+        for pair in zip(names, weights, strict=True)
+    ]
+    tensor_groups = {
+        "tp_group": getattr(part, "tp_group", None),
+        "expert_tp_group": getattr(part, "expert_tp_group", None),
+    }
+    return [
+        pair
+        for pair in pairs
+        if param_is_not_shared(pair[0]) and param_is_not_tensor_parallel_duplicate(pair[0], **tensor_groups)
+    ]
 
 
 def _square(tensor: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """Which rank is slow by itself: its seconds from a batch to its last gradient, before it waits for other replicas.
 
-Ranks that share a replica wait for each other on the way, so with tensor or pipeline parallelism it is the slow replica that stands out.
+Ranks that share a replica wait for each other on the way, so with tensor or pipeline parallelism it is the slow
+replica that stands out.
 """
 
 from __future__ import annotations
@@ -77,7 +78,12 @@ class OwnClock:
             with (out / RANKS).open("a", encoding="utf-8") as file:
                 file.write(json.dumps({**asdict(found), "ratio": found.ratio}) + "\n")
             if found.ratio >= WORTH_A_LINE:
-                log.info("one rank is slower than the others", step=step, rank=found.rank, times_the_median=round(found.ratio, 2))
+                log.info(
+                    "one rank is slower than the others",
+                    step=step,
+                    rank=found.rank,
+                    times_the_median=round(found.ratio, 2),
+                )
         return found
 
     def _stop(self) -> None:

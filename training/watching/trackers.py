@@ -1,4 +1,5 @@
-"""Where numbers of steps are shown besides the run's own files. A tracker that fails is reported once and left out: it must not end a run."""
+"""Where numbers of steps are shown besides the run's own files. A tracker that fails is reported once and left out:
+it must not end a run."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from schemas.errors import UsageError
+from schemas.plumbing.errors import UsageError
 from training.settings.watching import WatchConfig
 from training.watching.event_file import EventFile
 from training.watching.prometheus import Endpoint
@@ -39,7 +40,9 @@ class WandbTracker:
     def __init__(self, project: str, out: Path, config: dict[str, Any]) -> None:
         import wandb
 
-        self._run = wandb.init(project=project, name=out.name, id=_run_id(out), resume="allow", dir=str(out), config=config)
+        self._run = wandb.init(
+            project=project, name=out.name, id=_run_id(out), resume="allow", dir=str(out), config=config
+        )
         # Its own step can only grow, which a run that is resumed or rolled back does not keep to.
         self._run.define_metric("*", step_metric="step")
 
@@ -63,7 +66,11 @@ class MlflowTracker:
         found = self._client.get_experiment_by_name(experiment)
         place = found.experiment_id if found else self._client.create_experiment(experiment)
         former = self._client.search_runs([place], filter_string=f"tags.folder = '{_run_id(out)}'", max_results=1)
-        self._run = former[0].info.run_id if former else self._client.create_run(place, tags={"folder": _run_id(out)}, run_name=out.name).info.run_id
+        self._run = (
+            former[0].info.run_id
+            if former
+            else self._client.create_run(place, tags={"folder": _run_id(out)}, run_name=out.name).info.run_id
+        )
         if not former:
             for name, value in _leaves(config).items():
                 self._client.log_param(self._run, name, str(value)[:500])
@@ -72,7 +79,9 @@ class MlflowTracker:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._client.log_batch(self._run, metrics=[Metric(name, float(value), now, step) for name, value in numbers.items()])
+        self._client.log_batch(
+            self._run, metrics=[Metric(name, float(value), now, step) for name, value in numbers.items()]
+        )
 
     def rewind(self, step: int) -> None:
         """Nothing: MLflow shows the last value that was written for a step."""
@@ -103,7 +112,9 @@ class Trackers:
                 call(tracker)
             except Exception as error:
                 self._trackers.remove(tracker)
-                log.warning("a tracker failed and is left out from here on", tracker=type(tracker).__name__, reason=str(error))
+                log.warning(
+                    "a tracker failed and is left out from here on", tracker=type(tracker).__name__, reason=str(error)
+                )
 
 
 def require_trackers(config: WatchConfig) -> None:
@@ -114,7 +125,8 @@ def require_trackers(config: WatchConfig) -> None:
 
 
 def open_trackers(config: WatchConfig, out: Path, step: int, settings: dict[str, Any]) -> Trackers:
-    """The trackers that the configuration asks for, for a run that has `step` steps behind it; one that cannot be opened is left out."""
+    """The trackers that the configuration asks for, for a run that has `step` steps behind it; one that cannot be
+    opened is left out."""
     wanted: dict[str, Callable[[], Tracker]] = {}
     if config.tensorboard:
         wanted["tensorboard"] = lambda: EventFile(out / "tensorboard", step)
@@ -147,4 +159,8 @@ def _run_id(out: Path) -> str:
 def _leaves(values: Any, path: str = "") -> dict[str, Any]:
     if not isinstance(values, dict):
         return {path: values}
-    return {name: leaf for key, part in values.items() for name, leaf in _leaves(part, f"{path}.{key}" if path else key).items()}
+    return {
+        name: leaf
+        for key, part in values.items()
+        for name, leaf in _leaves(part, f"{path}.{key}" if path else key).items()
+    }

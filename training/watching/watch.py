@@ -1,4 +1,5 @@
-"""What is written down of every step, on the first rank alone: a line of metrics, the trackers, and a sign of progress."""
+"""What is written down of every step, on the first rank alone: a line of metrics, the trackers, and a sign of
+progress."""
 
 from __future__ import annotations
 
@@ -42,7 +43,16 @@ class Watch:
         self._process = psutil.Process()
         self._began = time.perf_counter()
 
-    def report(self, step: int, batch: Batch, result: StepResult, rate: float, tokens: int, verdict: Verdict, statistics: StepStatistics | None) -> None:
+    def report(
+        self,
+        step: int,
+        batch: Batch,
+        result: StepResult,
+        rate: float,
+        tokens: int,
+        verdict: Verdict,
+        statistics: StepStatistics | None,
+    ) -> None:
         """Write down step `step`, from 1, which ends now; `tokens` are those of all steps so far."""
         now = time.perf_counter()
         seconds, self._began = now - self._began, now
@@ -72,11 +82,15 @@ class Watch:
         """What was done since the last step is not part of the next one."""
         self._began = time.perf_counter()
 
-    def _metrics(self, step: int, batch: Batch, result: StepResult, rate: float, tokens: int, verdict: Verdict, seconds: float) -> StepMetrics:
+    def _metrics(
+        self, step: int, batch: Batch, result: StepResult, rate: float, tokens: int, verdict: Verdict, seconds: float
+    ) -> StepMetrics:
         job = self._job
         flops = step_flops(job.config.model, job.table.tokenizer.vocabulary_size, result.tokens, result.squared_lengths)
         # Bits a byte are a measure of prediction from what comes before, and of that alone.
-        measured = [replace(source, bytes=source.bytes if job.config.objective.is_causal else 0) for source in result.sources]
+        measured = [
+            replace(source, bytes=source.bytes if job.config.objective.is_causal else 0) for source in result.sources
+        ]
         nats, text = sum(source.total for source in measured), sum(source.bytes for source in measured)
         return StepMetrics(
             step=step,
@@ -90,7 +104,11 @@ class Watch:
             batch=batch.index,
             bits_per_byte=nats / LN2 / text if text else None,
             z_loss=result.z_loss,
-            sources={name: _source_metrics(source) for name, source in zip(job.plan.sources, measured, strict=True) if source.tokens},
+            sources={
+                name: _source_metrics(source)
+                for name, source in zip(job.plan.sources, measured, strict=True)
+                if source.tokens
+            },
             flops_per_second=flops / seconds,
             mfu=mfu(flops, seconds, job.world_size, self._peak) if self._peak else None,
             host_bytes=self._process.memory_info().rss,
@@ -100,7 +118,9 @@ class Watch:
 
 
 def _source_metrics(source: SourceLoss) -> SourceMetrics:
-    return SourceMetrics(source.total / source.tokens, source.total / LN2 / source.bytes if source.bytes else None, source.tokens)
+    return SourceMetrics(
+        source.total / source.tokens, source.total / LN2 / source.bytes if source.bytes else None, source.tokens
+    )
 
 
 @contextmanager

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.policy import Rule
 from spark_jobs.report.charts import histogram, line, round_ticks, short_number
 from spark_jobs.report.signal_histograms import bin_edges, count_bins
 from spark_jobs.signals import SIGNALS
+from spark_jobs.stages.decide.policy import Rule
 
 BY_KEY = {signal.key: signal for signal in SIGNALS}
 LIMITED = [signal for signal in SIGNALS if signal.default is not None]
@@ -28,8 +28,14 @@ def passes(rule: Rule, value: float) -> bool:
 def test_a_bin_lies_wholly_on_one_side_of_the_limits(signal, data):
     top = signal.at_most or 1e6
     is_count = signal.type == "long"
-    low = data.draw(st.none() | (st.integers(1, int(top)) if is_count else st.floats(0, top, exclude_min=True, allow_subnormal=False)))
-    high = data.draw(st.none() | (st.integers(0, int(top) - 1) if is_count else st.floats(0, top, exclude_max=True, allow_subnormal=False)))
+    low = data.draw(
+        st.none()
+        | (st.integers(1, int(top)) if is_count else st.floats(0, top, exclude_min=True, allow_subnormal=False))
+    )
+    high = data.draw(
+        st.none()
+        | (st.integers(0, int(top) - 1) if is_count else st.floats(0, top, exclude_max=True, allow_subnormal=False))
+    )
     if (low is None and high is None) or (low is not None and high is not None and low > high):
         low, high = None, 0
     rule = Rule(signal=signal.key, name=signal.key, min=low, max=high)
@@ -42,7 +48,13 @@ def test_a_bin_lies_wholly_on_one_side_of_the_limits(signal, data):
 
 
 @pytest.mark.parametrize(
-    ("key", "limit"), [("gopher_quality.word_count", 50), ("gopher_quality.word_count", 100_001), ("fineweb.line_punct_ratio", 0.12), ("c4.sentence_count", 5)]
+    ("key", "limit"),
+    [
+        ("gopher_quality.word_count", 50),
+        ("gopher_quality.word_count", 100_001),
+        ("fineweb.line_punct_ratio", 0.12),
+        ("c4.sentence_count", 5),
+    ],
 )
 def test_the_default_limits_are_ends_of_bins(key, limit):
     assert limit in bin_edges(BY_KEY[key], Rule(signal=key))
@@ -51,7 +63,13 @@ def test_the_default_limits_are_ends_of_bins(key, limit):
 def test_bins_count_every_value_once():
     batch = pa.RecordBatch.from_pydict({"a": [0, 1, 1, 9], "b": [0.0, 0.5, 0.999, 7.0]})
     (counted,) = count_bins(iter([batch, batch]), ["a", "b"], [(0.0, 1.0, 2.0), (0.0, 0.5)])
-    assert [tuple(row.values()) for row in counted.to_pylist()] == [(0, 0, 2), (0, 1, 4), (0, 2, 2), (1, 0, 2), (1, 1, 6)]
+    assert [tuple(row.values()) for row in counted.to_pylist()] == [
+        (0, 0, 2),
+        (0, 1, 4),
+        (0, 2, 2),
+        (1, 0, 2),
+        (1, 1, 6),
+    ]
 
 
 def test_no_batch_gives_no_row():
@@ -69,7 +87,17 @@ def test_ticks_are_few_and_enclose_the_values(low, span, count):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0, "0"), (50, "50"), (100_000, "100k"), (1250, "1.25k"), (0.0003, "3e-4"), (0.1000000001, "0.1"), (3.5e6, "3.5M"), (math.inf, "inf")]
+    ("value", "text"),
+    [
+        (0, "0"),
+        (50, "50"),
+        (100_000, "100k"),
+        (1250, "1.25k"),
+        (0.0003, "3e-4"),
+        (0.1000000001, "0.1"),
+        (3.5e6, "3.5M"),
+        (math.inf, "inf"),
+    ],
 )
 def test_numbers_are_short(value, text):
     assert short_number(value) == text

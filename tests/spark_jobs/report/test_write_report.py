@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import lxml.html
 import pytest
 
-from schemas.documents import DOCUMENTS
-from schemas.errors import UsageError
-from spark_jobs import delta_io
+from schemas.plumbing.errors import UsageError
+from schemas.tables.documents import DOCUMENTS
+from spark_jobs.lake import delta
 from spark_jobs.report import write_report
 from spark_jobs.report.edits import gather_edits
 from spark_jobs.report.ledger import StageRun
@@ -25,7 +25,11 @@ def read_page(path) -> lxml.html.HtmlElement:
 
 
 def table_rows(page, section: str) -> list[list[str]]:
-    return [[" ".join(cell.text_content().split()) for cell in row.findall("td")] for row in page.get_element_by_id(section).iter("tr") if row.findall("td")]
+    return [
+        [" ".join(cell.text_content().split()) for cell in row.findall("td")]
+        for row in page.get_element_by_id(section).iter("tr")
+        if row.findall("td")
+    ]
 
 
 def number(page, element: str) -> int:
@@ -35,11 +39,31 @@ def number(page, element: str) -> int:
 @pytest.fixture(scope="module")
 def report_file(spark, small_lake, tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
-    steps = [{"step": s, "loss": 8.0 - s, "learning_rate": 1e-3, "gradient_norm": 1.0, "tokens": 512 * s, "tokens_per_second": 900.0} for s in (1, 2, 3, 4)]
+    steps = [
+        {
+            "step": s,
+            "loss": 8.0 - s,
+            "learning_rate": 1e-3,
+            "gradient_norm": 1.0,
+            "tokens": 512 * s,
+            "tokens_per_second": 900.0,
+        }
+        for s in (1, 2, 3, 4)
+    ]
     repeated = {**steps[1], "loss": 5.5}
     metrics = "".join(json.dumps(step) + "\n" for step in [*steps[:2], repeated, *steps[2:]]) + '{"step": 5, "lo'
     (folder / "metrics.jsonl").write_text(metrics, encoding="utf-8")
-    held_out = [{"step": s, "source": "web", "objective": "causal", "loss": 8.25 - s, "bits_per_byte": 3.0 - s / 2, "tokens": 4096} for s in (2, 4)]
+    held_out = [
+        {
+            "step": s,
+            "source": "web",
+            "objective": "causal",
+            "loss": 8.25 - s,
+            "bits_per_byte": 3.0 - s / 2,
+            "tokens": 4096,
+        }
+        for s in (2, 4)
+    ]
     (folder / "evaluation.jsonl").write_text("".join(json.dumps(one) + "\n" for one in held_out), encoding="utf-8")
     (folder / "evaluation").mkdir()
     task = {"task": "rivers", "measure": "acc", "value": 0.75, "error": None, "items": 1200}
@@ -95,7 +119,10 @@ def test_what_this_version_cannot_read_of_the_recorded_policy_is_said(page):
 
 
 def test_records_without_text_are_listed_by_reason(page):
-    assert table_rows(page, "extraction") == [["failed", "timeout", "1", "no answer in 30 s"], ["skipped", "not_html", "1", "image/png"]]
+    assert table_rows(page, "extraction") == [
+        ["failed", "timeout", "1", "no answer in 30 s"],
+        ["skipped", "not_html", "1", "image/png"],
+    ]
 
 
 def test_the_bars_outside_the_limits_are_what_the_rule_rejects(page):
@@ -103,13 +130,18 @@ def test_the_bars_outside_the_limits_are_what_the_rule_rejects(page):
     for card in page.xpath("//*[@id='signals']//*[@data-rule]"):
         titles = card.xpath(".//*[local-name()='rect'][@class='reject']/*[local-name()='title']/text()")
         outside[card.get("data-rule")] = sum(int(title.rpartition(": ")[2]) for title in titles)
-    assert {rule: count for rule, count in outside.items() if count} == {"gopher_quality.word_count": 2, "fineweb.list_ratio": 1}
+    assert {rule: count for rule, count in outside.items() if count} == {
+        "gopher_quality.word_count": 2,
+        "fineweb.list_ratio": 1,
+    }
     assert len(outside) == 28  # every rule of the policy of the newest selection
 
 
 def test_duplicates_are_shown_with_the_page_that_was_kept(page):
     assert [number(page, "exact-duplicates"), number(page, "near-duplicates")] == [1, 1]
-    assert [row[0:3] for row in table_rows(page, "pairs")] == [["0.875", "http://river.example/two", "http://river.example/one"]]
+    assert [row[0:3] for row in table_rows(page, "pairs")] == [
+        ["0.875", "http://river.example/two", "http://river.example/one"]
+    ]
     assert page.get_element_by_id("similarities").xpath(".//*[local-name()='title']/text()") == ["0.86 to 0.88: 1"]
 
 
@@ -126,7 +158,18 @@ def test_edits_are_counted_by_rule_and_evaluation_sets_by_what_was_found_of_them
 
 def test_a_table_of_edits_that_the_corpus_was_made_without_is_not_shown(spark, small_lake):
     tables = open_tables(spark, small_lake, None)
-    read = StageRun("assemble_corpus", "c1", datetime(2026, 6, 1, tzinfo=UTC), 1.0, {"edited": 1, "left_empty": 0}, {}, {}, "corpus", 0, "")
+    read = StageRun(
+        "assemble_corpus",
+        "c1",
+        datetime(2026, 6, 1, tzinfo=UTC),
+        1.0,
+        {"edited": 1, "left_empty": 0},
+        {},
+        {},
+        "corpus",
+        0,
+        "",
+    )
     versions = {"line_spans": "e3b0", "repeated_spans": "3", "pii_spans": "e3b0"}
     assert [edit.kind for edit in gather_edits(tables, [replace(read, inputs=versions)]).edits] == ["repeated"]
     assert gather_edits(tables, [replace(read, inputs=versions | {"repeated_spans": "e3b0"})]).edits == ()
@@ -160,13 +203,19 @@ def test_hostile_pages_stay_text(page):
     assert not list(page.iter("script", "img", "iframe", "object", "embed", "link", "form"))
     shown = page.get_element_by_id("samples").text_content()
     assert "<script>alert('title')</script>" in shown
-    assert '</blockquote></article><img src=http://evil.example/x.png onerror=alert(1)> & "quoted" \ufffd\ufffd text' in shown
+    assert (
+        '</blockquote></article><img src=http://evil.example/x.png onerror=alert(1)> & "quoted" \ufffd\ufffd text'
+        in shown
+    )
     assert not [name for element in page.iter() for name in element.attrib if name.startswith("on")]
 
 
 def test_the_page_loads_nothing(report_file, page):
     references = [
-        value for element in page.iter() for name, value in element.attrib.items() if name.rpartition(":")[2] in ("src", "href", "srcset", "data", "action")
+        value
+        for element in page.iter()
+        for name, value in element.attrib.items()
+        if name.rpartition(":")[2] in ("src", "href", "srcset", "data", "action")
     ]
     assert references
     assert all(value.startswith("#") for value in references)
@@ -202,11 +251,13 @@ def test_a_report_on_one_crawl_leaves_the_others_out(spark, small_lake, tmp_path
     write_report(spark, small_lake, tmp_path / "report.html", crawl="c2", training=None)
     page = read_page(tmp_path / "report.html")
     assert [number(page, name) for name in ("records", "kept", "rejected", "failed", "token-count")] == [1, 1, 0, 0, 10]
-    assert [p.text for p in page.get_element_by_id("training").xpath(".//p")] == ["No training run is part of this report."]
+    assert [p.text for p in page.get_element_by_id("training").xpath(".//p")] == [
+        "No training run is part of this report."
+    ]
 
 
 def test_a_lake_of_one_empty_table_has_a_report_of_empty_sections(spark, tmp_path):
-    delta_io.write_table(spark.createDataFrame([], DOCUMENTS.spark()), str(tmp_path / "lake"), DOCUMENTS)
+    delta.write_table(spark.createDataFrame([], DOCUMENTS.spark()), str(tmp_path / "lake"), DOCUMENTS)
     (tmp_path / "metrics.jsonl").touch()
     write_report(spark, str(tmp_path / "lake"), tmp_path / "report.html", crawl=None, training=tmp_path)
     page = read_page(tmp_path / "report.html")
@@ -237,7 +288,10 @@ def test_models_show_how_good_they_are_on_texts_kept_back(page):
         ["perplexity", "en.bin", "en", "25", "median perplexity", "165.8"],
         ["quality", "quality.bin", "any", "100", "accuracy", "0.9"],
     ]
-    assert table_rows(page, "language-accuracy") == [["de", "90.0 % of 10", "100.0 % of 10"], ["nds", "80.0 % of 20", "-"]]
+    assert table_rows(page, "language-accuracy") == [
+        ["de", "90.0 % of 10", "100.0 % of 10"],
+        ["nds", "80.0 % of 20", "-"],
+    ]
     section = page.get_element_by_id("models").text_content()
     assert "nds for de (4)" in section
     assert "0.0181125" in section

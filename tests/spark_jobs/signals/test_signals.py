@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.contract import Table
+from spark_jobs.kernels.measures.text_view import TextView
+from spark_jobs.kernels.models.model_scores import ModelScores, SentenceScores, Topic
 from spark_jobs.signals import MODEL_SIGNALS, SIGNALS, SIGNALS_TABLE, TEXT_SIGNALS, Signal, measure
-from spark_jobs.text.measures.text_view import TextView
-from spark_jobs.text.models.model_scores import ModelScores, SentenceScores, Topic
 
 each_signal = pytest.mark.parametrize("signal", SIGNALS, ids=lambda signal: signal.key)
 each_text_signal = pytest.mark.parametrize("signal", TEXT_SIGNALS, ids=lambda signal: signal.key)
@@ -27,7 +27,8 @@ HOSTILE = {
     "one very long word": "x" * 300_000,
     "the same line over and over": "Same line here.\n" * 3000,
     "symbols": "#" * 500 + "\u2026" * 500 + "$ \u20ac",
-    "scripts": "\u0928\u092e\u0938\u094d\u0924\u0947 \u0926\u0941\u0964\n\u4f60\u597d\uff0c\u4e16\u754c\u3002\n\u0645\u0631\u062d\u061f",
+    "scripts": "\u0928\u092e\u0938\u094d\u0924\u0947 "
+    "\u0926\u0941\u0964\n\u4f60\u597d\uff0c\u4e16\u754c\u3002\n\u0645\u0631\u062d\u061f",
     "emoji and combining marks": "e\u0301" * 40 + " \U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f1e9\U0001f1ea",
     "other line ends": "one\r\ntwo\rthree\u2028four\x0bfive\x85six",
 }
@@ -76,7 +77,10 @@ def test_any_text_has_values_in_the_declared_range(text):
 @given(texts)
 def test_values_do_not_depend_on_which_signal_asked_first(text):
     backwards = TextView(text)
-    assert tuple(signal.measure(backwards) for signal in reversed(TEXT_SIGNALS))[::-1] == measure(text)[: len(TEXT_SIGNALS)]
+    assert (
+        tuple(signal.measure(backwards) for signal in reversed(TEXT_SIGNALS))[::-1]
+        == measure(text)[: len(TEXT_SIGNALS)]
+    )
 
 
 def test_signals_of_models_are_what_the_models_say():
@@ -87,7 +91,9 @@ def test_signals_of_models_are_what_the_models_say():
 
 
 def require_in_range(signal: Signal, value: float) -> None:
-    assert isinstance(value, int if signal.type == "long" else float), f"{signal.key} is {value!r}, but its column is {signal.type}"
+    assert isinstance(value, int if signal.type == "long" else float), (
+        f"{signal.key} is {value!r}, but its column is {signal.type}"
+    )
     assert not math.isnan(value)
     assert 0 <= value <= (signal.at_most if signal.at_most is not None else math.inf), f"{signal.key} = {value}"
 
@@ -96,7 +102,10 @@ def test_keys_and_columns_are_distinct():
     assert len({signal.key for signal in SIGNALS}) == len(SIGNALS)
     assert isinstance(SIGNALS_TABLE, Table)
     assert SIGNALS_TABLE.column_names[2:] == (*(f"{signal.family}_{signal.name}" for signal in SIGNALS), "topic_label")
-    assert {column.name for column in SIGNALS_TABLE.columns if column.nullable} == {*(signal.column.name for signal in MODEL_SIGNALS), "topic_label"}
+    assert {column.name for column in SIGNALS_TABLE.columns if column.nullable} == {
+        *(signal.column.name for signal in MODEL_SIGNALS),
+        "topic_label",
+    }
 
 
 @each_signal

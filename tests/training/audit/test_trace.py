@@ -13,9 +13,9 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from schemas.corpus import CORPUS
-from schemas.documents import DOCUMENTS
-from schemas.errors import NothingToDo
+from schemas.plumbing.errors import NothingToDo
+from schemas.tables.corpus import CORPUS
+from schemas.tables.documents import DOCUMENTS
 from training.audit.exposure import Exposure, checkpoint_before, exposures, print_exposure
 from training.audit.past_run import PastRun
 from training.audit.provenance import find_pages, pages_of
@@ -38,10 +38,13 @@ def rows(two_sources: Callable[[int, int], Rows]) -> Rows:
 
 @pytest.fixture(scope="module")
 def small_lake(two_source_lake: Callable[..., Path], rows: Rows) -> Path:
-    """12,000 tokens or so, and a corpus in which each document is a page of one of two sites; the last one is gone from it."""
+    """12,000 tokens or so, and a corpus in which each document is a page of one of two sites; the last one is gone
+    from it."""
     lake = two_source_lake(40, 80, files=3, rows_per_group=17)
     write_deltalake(
-        str(lake / "corpus"), pa.Table.from_pylist([page(row, n) for n, row in enumerate(rows[:-1])], schema=CORPUS.arrow()), partition_by=["language"]
+        str(lake / "corpus"),
+        pa.Table.from_pylist([page(row, n) for n, row in enumerate(rows[:-1])], schema=CORPUS.arrow()),
+        partition_by=["language"],
     )
     return lake
 
@@ -68,7 +71,10 @@ def page(row: dict[str, Any], number: int) -> dict[str, Any]:
 def config() -> TrainingConfig:
     """One epoch laid end to end, then packed and with other weights into the next ones."""
     data = DataConfig(sequence_length=64, shuffle_block=512, window_sequences=6, tokens_version=2)
-    later = (StageConfig(from_step=20, packing="best_fit"), StageConfig(from_step=35, weights={"web": 1.0}, sequence_length=32))
+    later = (
+        StageConfig(from_step=20, packing="best_fit"),
+        StageConfig(from_step=35, weights={"web": 1.0}, sequence_length=32),
+    )
     return TrainingConfig(data=data, batch=BatchConfig(tokens=512, micro_sequences=1), stages=later, steps=BATCHES)
 
 
@@ -83,7 +89,9 @@ def plan(config: TrainingConfig, table: TokenTable) -> Plan:
 
 
 def past_run(config: TrainingConfig, plan: Plan, table: TokenTable, out: Path, **state: Any) -> PastRun:
-    commit = Commit(30, "tensor 1 x pipeline 1 x data 2", "", 320, 0, {}, plan.hash(), config.model_dump(mode="json"), state)
+    commit = Commit(
+        30, "tensor 1 x pipeline 1 x data 2", "", 320, 0, {}, plan.hash(), config.model_dump(mode="json"), state
+    )
     return PastRun(out, commit, config, plan, table)
 
 
@@ -94,7 +102,9 @@ def test_every_traced_stretch_holds_the_tokens_that_were_read(plan: Plan, table:
         read = reader.read(index).tokens.reshape(-1, plan.stage_of(index).sequence_length)
         found = np.full(read.shape, -1)
         for span in trace_batch(plan, table, index):
-            found[span.row, span.start : span.end] = stored[span.doc_id][span.first_token : span.first_token + span.end - span.start]
+            found[span.row, span.start : span.end] = stored[span.doc_id][
+                span.first_token : span.first_token + span.end - span.start
+            ]
         assert np.array_equal(found, read)
 
 
@@ -121,7 +131,11 @@ def test_skipped_batches_expose_nothing_and_move_later_steps(plan: Plan, table: 
     skipped = exposures(plan, table, doc_ids, done=0, steps=40, skips=((10, 15),))
     plain = exposures(plan, table, doc_ids, done=0, steps=45, skips=())
     assert {exposure.step for exposure in skipped} == set(range(1, 41))
-    moved = [exposure.step if exposure.step <= 10 else exposure.step - 5 for exposure in plain if not 10 < exposure.step <= 15]
+    moved = [
+        exposure.step if exposure.step <= 10 else exposure.step - 5
+        for exposure in plain
+        if not 10 < exposure.step <= 15
+    ]
     assert [exposure.step for exposure in skipped] == moved
 
 
@@ -135,7 +149,9 @@ def test_the_checkpoint_before_is_the_newest_that_has_not_seen_it() -> None:
 def test_pages_are_found_by_id_url_and_domain(small_lake: Path, rows: Rows) -> None:
     assert [found.doc_id for found in find_pages(str(small_lake), "https://site-1.example/7")] == [rows[7]["doc_id"]]
     assert [found.url for found in find_pages(str(small_lake), rows[8]["doc_id"])] == ["https://site-0.example/8"]
-    assert {found.doc_id for found in find_pages(str(small_lake), "site-0.example")} == {row["doc_id"] for row in rows[:-1:2]}
+    assert {found.doc_id for found in find_pages(str(small_lake), "site-0.example")} == {
+        row["doc_id"] for row in rows[:-1:2]
+    }
     assert set(pages_of(str(small_lake), [rows[3]["doc_id"], rows[-1]["doc_id"]])) == {rows[3]["doc_id"]}
     with pytest.raises(NothingToDo, match="no document of the lake has this id, URL or domain"):
         find_pages(str(small_lake), "nobody.example")
@@ -143,7 +159,10 @@ def test_pages_are_found_by_id_url_and_domain(small_lake: Path, rows: Rows) -> N
 
 def test_a_page_that_has_left_the_corpus_is_still_a_document(small_lake: Path, rows: Rows, tmp_path: Path) -> None:
     shutil.copytree(small_lake / "corpus", tmp_path / "corpus")
-    filled = {column.name: None if column.nullable else {"string": "", "boolean": False, "double": 0.0}.get(column.type, 0) for column in DOCUMENTS.columns}
+    filled = {
+        column.name: None if column.nullable else {"string": "", "boolean": False, "double": 0.0}.get(column.type, 0)
+        for column in DOCUMENTS.columns
+    }
     record = {**filled, "doc_id": rows[-1]["doc_id"], "url": "https://gone.example/", "domain": "gone.example"}
     write_deltalake(str(tmp_path / "documents"), pa.Table.from_pylist([record], schema=DOCUMENTS.arrow()))
     assert [found.doc_id for found in find_pages(str(tmp_path), "gone.example")] == [rows[-1]["doc_id"]]
@@ -154,7 +173,12 @@ def test_a_page_that_has_left_the_corpus_is_still_a_document(small_lake: Path, r
 
 
 def test_the_trace_of_a_step_says_whether_the_table_still_gives_the_batch(
-    small_lake: Path, config: TrainingConfig, plan: Plan, table: TokenTable, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small_lake: Path,
+    config: TrainingConfig,
+    plan: Plan,
+    table: TokenTable,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = past_run(config, plan, table, tmp_path, skips=[[2, 4]])
     print_trace(run, str(small_lake), 5, None, None)
@@ -168,7 +192,12 @@ def test_the_trace_of_a_step_says_whether_the_table_still_gives_the_batch(
 
 
 def test_the_exposure_of_a_site_tells_what_is_behind_and_what_ahead(
-    small_lake: Path, config: TrainingConfig, plan: Plan, table: TokenTable, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small_lake: Path,
+    config: TrainingConfig,
+    plan: Plan,
+    table: TokenTable,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     for step in (1, 20):
         folder = tmp_path / "checkpoints" / f"step-{step:08d}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import UsageError
+from schemas.plumbing.errors import UsageError
 from training.checkpoints.commit import (
     COMMITTED,
     Commit,
@@ -84,7 +84,10 @@ def test_a_folder_without_marker_is_no_checkpoint(out: Path) -> None:
 def test_where_none_is_whole_the_run_does_not_start_anew_by_itself(out: Path) -> None:
     for step in (10, 20, 30):
         cut(folder_of(out, step) / "__0_0.distcp")
-    with pytest.raises(DamagedCheckpoint, match=r"step-00000030/__0_0.distcp: is missing or not \d+ bytes long.*remove the folder to start anew"):
+    with pytest.raises(
+        DamagedCheckpoint,
+        match=r"step-00000030/__0_0.distcp: is missing or not \d+ bytes long.*remove the folder to start anew",
+    ):
         newest_commit(out)
 
 

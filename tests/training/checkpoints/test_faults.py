@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from schemas.exit_codes import DONE
+from schemas.plumbing.exit_codes import DONE
 from training.checkpoints.commit import COMMITTED, committed, folder_of, step_of
 from training.watching.metrics import read_metrics
 
@@ -43,9 +43,22 @@ SETTINGS = {
 
 
 def start(lake: Path, out: Path, steps: int, restarts: int) -> subprocess.Popen[bytes]:
-    options = [part for key, value in {**SETTINGS, "steps": steps}.items() for part in ("--set", f"{key}={json.dumps(value)}")]
+    options = [
+        part for key, value in {**SETTINGS, "steps": steps}.items() for part in ("--set", f"{key}={json.dumps(value)}")
+    ]
     places = ["--lake", str(lake), "--out", str(out)]
-    command = [sys.executable, "-m", "training.run", "tiny_cpu", *places, "--ranks", "2", "--restarts", str(restarts), *options]
+    command = [
+        sys.executable,
+        "-m",
+        "training.run",
+        "tiny_cpu",
+        *places,
+        "--ranks",
+        "2",
+        "--restarts",
+        str(restarts),
+        *options,
+    ]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     with (out / "said.txt").open("w") as said:
         return subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=said, stderr=subprocess.STDOUT)

@@ -26,7 +26,11 @@ CONFIG = {
 def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path | None]:
     """A disk of two megabytes, where this user may mount one."""
     folder = tmp_path_factory.mktemp("disk")
-    mounted = sys.platform == "linux" and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True).returncode == 0
+    mounted = (
+        sys.platform == "linux"
+        and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True).returncode
+        == 0
+    )
     yield folder if mounted else None
     if mounted:
         subprocess.run(["umount", "-l", folder], check=True)
@@ -52,7 +56,9 @@ def test_two_asynchronous_checkpoints_hold_the_weights_of_their_own_steps(ranks:
     for rank, facts in enumerate(ranks[0]):
         found = facts["two saves"]
         assert found["weights"] > 20
-        assert found["same"] == {"1": {"1": found["weights"], "2": 0}, "2": {"1": 0, "2": found["weights"]}}, f"rank {rank}"
+        assert found["same"] == {"1": {"1": found["weights"], "2": 0}, "2": {"1": 0, "2": found["weights"]}}, (
+            f"rank {rank}"
+        )
 
 
 def test_a_save_that_has_begun_is_not_called_saved(ranks: Any) -> None:
@@ -70,7 +76,9 @@ def test_saves_that_fail_in_a_row_end_the_run_with_the_rank_and_the_last_good_st
     for facts in ranks[0]:
         found = facts["failed save"]
         assert found["committed"][-1] == names(1, 2, 4)
-        assert found["message"].startswith("rank 1 could not save step 7, as 3 times in a row: [Errno 27] File too large")
+        assert found["message"].startswith(
+            "rank 1 could not save step 7, as 3 times in a row: [Errno 27] File too large"
+        )
         assert found["message"].endswith("; step 4 is the last one that is saved")
 
 

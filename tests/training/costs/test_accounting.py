@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.config import ModelConfig
-from training.costs.accounting import attention_parameters, flops_per_token, matmul_parameters, mfu, peak_flops, step_flops, training_hours
+from training.costs.accounting import (
+    attention_parameters,
+    flops_per_token,
+    matmul_parameters,
+    mfu,
+    peak_flops,
+    step_flops,
+    training_hours,
+)
 
 LLAMA_3_8B = ModelConfig(layers=32, hidden=4096, heads=32, query_groups=8, ffn=14_336, tied=False)
 LLAMA_3_VOCABULARY = 128_256
@@ -33,7 +41,8 @@ def test_the_parts_of_a_tiny_model_by_hand() -> None:
     # Query and output 8 x 8 each, key and value 8 x 4 each; feed-forward 3 x 8 x 16; output layer 8 x 10.
     assert attention_parameters(TINY) == 64 + 64 + 32 + 32
     assert matmul_parameters(TINY, 10) == 2 * (192 + 384) + 80
-    # Three passes of two operations a weight and token, and of two products of scores and values, two operations a pair and dimension.
+    # Three passes of two operations a weight and token, and of two products of scores and values, two operations a pair
+    # and dimension.
     assert step_flops(TINY, 10, tokens=5, squared_lengths=3**2 + 2**2) == 3 * (2 * 1232 * 5 + 2 * 2 * 2 * 8 * 13)
 
 
@@ -56,8 +65,8 @@ def test_cutting_a_sequence_into_documents_never_costs_more(lengths: list[int]) 
 
 
 def test_published_throughput_gives_published_utilisation() -> None:
-    # llm-foundry's table, 7B on H100 in BF16: 10,643 tokens/s a GPU at T = 2048 is 46.4 % MFU. Its two feed-forward matrices of h x 4 h are as many
-    # weights as three of h x 8 h / 3.
+    # llm-foundry's table, 7B on H100 in BF16: 10,643 tokens/s a GPU at T = 2048 is 46.4 % MFU. Its two feed-forward
+    # matrices of h x 4 h are as many weights as three of h x 8 h / 3.
     mpt_7b = ModelConfig(layers=32, hidden=4096, heads=32, query_groups=32, ffn=8 * 4096 // 3, tied=True)
     flops = flops_per_token(mpt_7b, 50_368, 2048) * 10_643
     assert mfu(flops, seconds=1, devices=1, peak=989e12) == pytest.approx(0.464, rel=0.02)

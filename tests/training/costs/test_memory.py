@@ -49,23 +49,31 @@ def test_the_stages_and_shards_of_a_model_hold_it_once() -> None:
 
 def test_a_layers_activations_by_hand() -> None:
     model = ModelConfig(hidden=16, heads=4, query_groups=2, ffn=40)
-    # Norms 4 x 16; queries and output 2 x 16, keys 8, the fused product of all three 32; feed-forward 3 x 40; a normaliser a head.
+    # Norms 4 x 16; queries and output 2 x 16, keys 8, the fused product of all three 32; feed-forward 3 x 40; a
+    # normaliser a head.
     assert layer_activation_bytes(model, element=2) == 2 * (64 + 32 + 8 + 32 + 120) + 4 * 4
     assert layer_activation_bytes(model, element=2, tensor=2) == 2 * (64 + 16 + 4 + 16 + 60) + 4 * 2
-    assert layer_activation_bytes(model, element=2, tensor=2, sequence_parallel=True) == 2 * (32 + 16 + 4 + 16 + 60) + 4 * 2
+    assert (
+        layer_activation_bytes(model, element=2, tensor=2, sequence_parallel=True)
+        == 2 * (32 + 16 + 4 + 16 + 60) + 4 * 2
+    )
     # Each of two context ranks has the keys and values of both.
     assert layer_activation_bytes(model, element=2, context=2) == 2 * (64 + 32 + 2 * 16 + 120) + 4 * 4
 
 
 def test_activations_of_a_multi_head_model_are_those_of_the_paper_less_scores_and_dropout() -> None:
-    # arXiv 2205.05198, section 4.1: 34 bytes of hidden size a token and layer besides scores. Two of them are dropout masks; 16 are the input and the
-    # output of GELU at four times the width, where a gated layer of that width has 24; queries and keys are turned, so that their product stays: 4 more.
+    # arXiv 2205.05198, section 4.1: 34 bytes of hidden size a token and layer besides scores. Two of them are dropout
+    # masks; 16 are the input and the output of GELU at four times the width, where a gated layer of that width has 24;
+    # queries and keys are turned, so that their product stays: 4 more.
     model = ModelConfig(hidden=64, heads=4, query_groups=4, ffn=4 * 64)
     assert layer_activation_bytes(model, element=2) - 4 * 4 == (34 - 2 - 16 + 24 + 4) * 64
 
 
 def test_full_recomputation_keeps_the_input_of_each_layer_and_one_layer() -> None:
-    whole, inputs = memory_per_rank(eight_billion(), 1, VOCABULARY), memory_per_rank(eight_billion(recompute="full"), 1, VOCABULARY)
+    whole, inputs = (
+        memory_per_rank(eight_billion(), 1, VOCABULARY),
+        memory_per_rank(eight_billion(recompute="full"), 1, VOCABULARY),
+    )
     layer = layer_activation_bytes(ModelConfig(**LLAMA_3_8B), element=2)
     final_norm = 2 * 2 * 4096
     assert whole.activations == 8192 * (32 * layer + final_norm)
@@ -82,7 +90,9 @@ def test_logits_are_counted_on_the_last_stage_with_their_fp32_copy() -> None:
     ("stage", "virtual_stages", "micro_batches", "chunks"),
     [(0, 1, 64, 4), (3, 1, 64, 1), (0, 1, 2, 2), (0, 2, 64, 2 * 3 + 4 + 1), (3, 2, 64, 4 + 1), (0, 2, 4, 8)],
 )
-def test_a_pipeline_rank_holds_what_waits_for_its_backward_pass(stage: int, virtual_stages: int, micro_batches: int, chunks: int) -> None:
+def test_a_pipeline_rank_holds_what_waits_for_its_backward_pass(
+    stage: int, virtual_stages: int, micro_batches: int, chunks: int
+) -> None:
     assert chunks_in_flight(stage, 4, virtual_stages, micro_batches) == chunks
 
 
@@ -96,7 +106,11 @@ def test_the_interleaved_schedule_costs_its_published_share_more() -> None:
 def test_experts_are_shared_by_expert_parallel_ranks() -> None:
     model = {"layers": 2, "hidden": 8, "heads": 2, "query_groups": 1, "ffn": 16, "experts": 4, "experts_per_token": 2}
     config = run(
-        model, data={"sequence_length": 16}, batch={"tokens": 64, "micro_sequences": 1}, parallel={"expert": 2, "shard_optimizer": True}, precision="fp32"
+        model,
+        data={"sequence_length": 16},
+        batch={"tokens": 64, "micro_sequences": 1},
+        parallel={"expert": 2, "shard_optimizer": True},
+        precision="fp32",
     )
     memory = memory_per_rank(config, 4, 100)
     experts, others = 2 * 2 * 3 * 8 * 16, 2 * (8 * 4 * 6 + 16 + 8 * 4) + 128 * 8 + 8

@@ -26,7 +26,10 @@ def few_books(two_source_lake: Callable[..., Path]) -> str:
 def config(**data: Any) -> TrainingConfig:
     settings = DataConfig(sequence_length=128, window_sequences=16, **data)
     return TrainingConfig(
-        data=settings, batch=BatchConfig(tokens=512, micro_sequences=1), steps=60, stages=(StageConfig(from_step=40, weights={"books": 1.0, "web": 1.0}),)
+        data=settings,
+        batch=BatchConfig(tokens=512, micro_sequences=1),
+        steps=60,
+        stages=(StageConfig(from_step=40, weights={"books": 1.0, "web": 1.0}),),
     )
 
 
@@ -37,9 +40,7 @@ def test_epochs_of_each_source_and_a_warning_where_they_are_many(few_books: str,
     own = {part.source: part.tokens for part in job.plan.parts}
     assert sum(read.values()) == 60 * 512
     for source in ("books", "web"):
-        expected = (
-            f"{source}: {read[source]:,} tokens from {own[source]:,}, {read[source] / (60 * 512):.1%} of the run, {read[source] / own[source]:.2f} epochs"
-        )
+        expected = f"{source}: {read[source]:,} tokens from {own[source]:,}, {read[source] / (60 * 512):.1%} of the run, {read[source] / own[source]:.2f} epochs"
         assert f"source          {expected}" in lines
     assert read["books"] / own["books"] > 4 > read["web"] / own["web"]
     assert [line.split()[1] for line in lines if line.startswith("warning")] == ["books"]
@@ -52,7 +53,9 @@ def test_epochs_of_each_source_and_a_warning_where_they_are_many(few_books: str,
 
 
 def test_a_model_of_the_law_s_range_is_placed_beside_the_optimum(few_books: str, tmp_path: Path) -> None:
-    large = config().model_copy(update={"model": ModelConfig(layers=12, hidden=1024, heads=16, query_groups=16, ffn=2816)})
+    large = config().model_copy(
+        update={"model": ModelConfig(layers=12, hidden=1024, heads=16, query_groups=16, ffn=2816)}
+    )
     lines = explain(prepare(large, few_books, tmp_path, 1), device="a CPU", utilisation=0.5)
     assert any(line.startswith("compute-optimal 0.0 tokens a weight; for this compute") for line in lines)
     assert not [line for line in lines if line.startswith("time")]
@@ -60,7 +63,10 @@ def test_a_model_of_the_law_s_range_is_placed_beside_the_optimum(few_books: str,
 
 def test_the_quality_of_packing_is_that_of_the_batches_to_come(few_books: str) -> None:
     table = open_tokens(few_books, None)
-    chopped, packed = (packing_quality(make_plan(config(packing=packing, document_mask=True), table), table, 0) for packing in ("chop", "best_fit"))
+    chopped, packed = (
+        packing_quality(make_plan(config(packing=packing, document_mask=True), table), table, 0)
+        for packing in ("chop", "best_fit")
+    )
     assert chopped.documents > 50
     assert packed.too_long <= packed.cut < chopped.cut
     # Whole documents make longer stretches that attention sees, and none is longer than a sequence.

@@ -12,8 +12,8 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from tokenizers import Tokenizer
 
-from schemas.decontamination import DECONTAMINATION
-from schemas.errors import NothingToDo, UsageError
+from schemas.plumbing.errors import NothingToDo, UsageError
+from schemas.tables.decontamination import DECONTAMINATION
 from training.checkpoints.commit import committed
 from training.evaluation.asked import Asked, open_checkpoint
 from training.evaluation.evaluation_file import read_evaluations
@@ -50,12 +50,19 @@ metric_list:
 
 
 @pytest.fixture(scope="module")
-def rows(tokenizer: Tokenizer, rows_of: Callable[..., list[dict[str, Any]]], texts_of: Callable[..., list[str]]) -> list[dict[str, Any]]:
+def rows(
+    tokenizer: Tokenizer, rows_of: Callable[..., list[dict[str, Any]]], texts_of: Callable[..., list[str]]
+) -> list[dict[str, Any]]:
     return rows_of(tokenizer, texts_of(16, seed=10))
 
 
 @pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer, new_lake: Callable[..., Path], rows: list[dict[str, Any]]) -> Path:
+def lake(
+    tmp_path_factory: pytest.TempPathFactory,
+    tokenizer: Tokenizer,
+    new_lake: Callable[..., Path],
+    rows: list[dict[str, Any]],
+) -> Path:
     folder = new_lake(tmp_path_factory.mktemp("lake"), rows, tokenizer)
     shared = {"crawl": "c", "ngrams": 9, "document_share": 0.1, "items": 1, "item_id": "7", "rule": "1"}
     found = [
@@ -63,7 +70,11 @@ def lake(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer, new_lak
         {"doc_id": rows[1]["doc_id"], "set_name": "quiz", "item_share": 0.5, **shared},
         {"doc_id": "not in the corpus", "set_name": "quiz", "item_share": 1.0, **shared},
     ]
-    write_deltalake(str(folder / "decontamination"), pa.Table.from_pylist(found, schema=DECONTAMINATION.arrow()), partition_by=["crawl"])
+    write_deltalake(
+        str(folder / "decontamination"),
+        pa.Table.from_pylist(found, schema=DECONTAMINATION.arrow()),
+        partition_by=["crawl"],
+    )
     return folder
 
 
@@ -71,12 +82,17 @@ def lake(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer, new_lak
 def out(lake: Path, run_jobs: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed: pip install headwater[eval]")
     out, tasks = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("tasks")
-    items = [{"question": f"The {noun} feeds the", "choices": [" mill.", " quartz"], "answer": 0} for noun in ("river", "spring", "boat", "heron")]
+    items = [
+        {"question": f"The {noun} feeds the", "choices": [" mill.", " quartz"], "answer": 0}
+        for noun in ("river", "spring", "boat", "heron")
+    ]
     (tasks / "rivers.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
     (tasks / "rivers.yaml").write_text(TASK.format(folder=tasks))
     checkpoint = out / "checkpoints" / "step-00000400"
     trains = {"lake": str(lake), "out": str(out), "ranks": 1, "config": CONFIG}
-    run_jobs([trains, {"ranks": 1, "evaluate": str(checkpoint), "lake": str(lake), "tasks_folder": str(tasks)}], ranks=1)
+    run_jobs(
+        [trains, {"ranks": 1, "evaluate": str(checkpoint), "lake": str(lake), "tasks_folder": str(tasks)}], ranks=1
+    )
     return out
 
 
@@ -112,7 +128,11 @@ def test_evaluation_sets_that_were_read_are_counted_by_document(report: dict[str
 
 
 def test_the_ledger_has_a_row_with_the_numbers(out: Path, lake: Path, report: dict[str, Any]) -> None:
-    (row,) = [row for row in pa.table(DeltaTable(str(lake / "runs")).to_pyarrow_table()).to_pylist() if row["stage"] == "evaluate"]
+    (row,) = [
+        row
+        for row in pa.table(DeltaTable(str(lake / "runs")).to_pyarrow_table()).to_pylist()
+        if row["stage"] == "evaluate"
+    ]
     counts = json.loads(row["counts"])
     assert row["output_table"] == str(out / "evaluation" / "step-00000400.json")
     assert json.loads(row["inputs"])["checkpoint"] == "400"
@@ -125,7 +145,12 @@ def test_the_ledger_has_a_row_with_the_numbers(out: Path, lake: Path, report: di
     [
         ({"data": {"held_out_tokens": 0}}, Asked(), NothingToDo, "its run held no tokens back"),
         ({"objective": {"kind": "masked"}}, Asked(memorised=1), UsageError, "a masked model predicts no next token"),
-        ({"objective": {"kind": "masked"}}, Asked(tasks=("rivers",)), UsageError, "a masked model predicts no next token"),
+        (
+            {"objective": {"kind": "masked"}},
+            Asked(tasks=("rivers",)),
+            UsageError,
+            "a masked model predicts no next token",
+        ),
     ],
 )
 def test_what_cannot_be_asked_is_refused_before_anything_is_loaded(

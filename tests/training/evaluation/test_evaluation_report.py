@@ -13,7 +13,14 @@ RESULTS = {
     "layout": "tensor 2 x pipeline 1 x data 1",
     "held_out": [
         {"step": 1200, "source": "books", "objective": "causal", "loss": 2.5, "bits_per_byte": 1.25, "tokens": 4096},
-        {"step": 1200, "source": "books", "objective": "fill_in_the_middle", "loss": 2.75, "bits_per_byte": None, "tokens": 4000},
+        {
+            "step": 1200,
+            "source": "books",
+            "objective": "fill_in_the_middle",
+            "loss": 2.75,
+            "bits_per_byte": None,
+            "tokens": 4000,
+        },
     ],
     "tasks": [{"task": "rivers", "measure": "acc", "value": 0.5, "error": None, "items": 4}],
     "memorised": [

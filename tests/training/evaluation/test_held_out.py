@@ -1,4 +1,5 @@
-"""What is held out: the end of each source, never an input in training, each of its tokens predicted once, on whatever ranks."""
+"""What is held out: the end of each source, never an input in training, each of its tokens predicted once, on
+whatever ranks."""
 
 from __future__ import annotations
 
@@ -27,15 +28,28 @@ def table(two_source_lake: Callable[..., Path]) -> TokenTable:
 
 @pytest.fixture(scope="module")
 def plan(table: TokenTable) -> Plan:
-    return make_plan(TrainingConfig.model_validate({"data": {"sequence_length": 32, "held_out_tokens": HELD_OUT}, "batch": {"tokens": 128}}), table)
+    return make_plan(
+        TrainingConfig.model_validate(
+            {"data": {"sequence_length": 32, "held_out_tokens": HELD_OUT}, "batch": {"tokens": 128}}
+        ),
+        table,
+    )
 
 
 def reader(
-    plan: Plan, table: TokenTable, tokens: int = EVERYTHING, rank: int = 0, ranks: int = 1, micro: tuple[int, int] = (1, 4), **options: Any
+    plan: Plan,
+    table: TokenTable,
+    tokens: int = EVERYTHING,
+    rank: int = 0,
+    ranks: int = 1,
+    micro: tuple[int, int] = (1, 4),
+    **options: Any,
 ) -> HeldOutReader:
     stretches = held_out_stretches(plan, table, tokens)
     sizes = {"micro_batches": micro[0], "micro_sequences": micro[1]}
-    return HeldOutReader(plan, table, stretches, **{"length": 32, "document_mask": False} | options, rank=rank, ranks=ranks, **sizes)
+    return HeldOutReader(
+        plan, table, stretches, **{"length": 32, "document_mask": False} | options, rank=rank, ranks=ranks, **sizes
+    )
 
 
 def stored(table: TokenTable, source: str) -> np.ndarray:
@@ -45,7 +59,9 @@ def stored(table: TokenTable, source: str) -> np.ndarray:
 
 def targets(found: HeldOutReader, source: int) -> list[int]:
     batches = [found.read(index) for index in range(found.batches)]
-    return [int(token) for batch in batches for token in batch.targets[batch.counted & (batch.sources == source)[..., None]]]
+    return [
+        int(token) for batch in batches for token in batch.targets[batch.counted & (batch.sources == source)[..., None]]
+    ]
 
 
 def test_every_held_out_token_but_the_first_is_predicted_once(plan: Plan, table: TokenTable) -> None:
@@ -68,15 +84,23 @@ def test_a_limit_takes_the_first_tokens_of_each_source(plan: Plan, table: TokenT
 
 
 @pytest.mark.parametrize(("ranks", "micro"), [(2, (1, 2)), (4, (2, 1)), (1, (3, 5))])
-def test_sequences_have_their_number_on_whatever_rank(plan: Plan, table: TokenTable, ranks: int, micro: tuple[int, int]) -> None:
+def test_sequences_have_their_number_on_whatever_rank(
+    plan: Plan, table: TokenTable, ranks: int, micro: tuple[int, int]
+) -> None:
     def by_row(readers: list[HeldOutReader]) -> dict[int, tuple[list[int], list[bool]]]:
         found = {}
         for batch in (one.read(index) for one in readers for index in range(one.batches)):
             rows = zip(batch.tokens.reshape(-1, 32), batch.counted.reshape(-1, 32), strict=True)
-            found |= {batch.first_row + place: (tokens.tolist(), counted.tolist()) for place, (tokens, counted) in enumerate(rows) if counted.any()}
+            found |= {
+                batch.first_row + place: (tokens.tolist(), counted.tolist())
+                for place, (tokens, counted) in enumerate(rows)
+                if counted.any()
+            }
         return found
 
-    assert by_row([reader(plan, table, rank=rank, ranks=ranks, micro=micro) for rank in range(ranks)]) == by_row([reader(plan, table)])
+    assert by_row([reader(plan, table, rank=rank, ranks=ranks, micro=micro) for rank in range(ranks)]) == by_row(
+        [reader(plan, table)]
+    )
 
 
 def test_documents_are_kept_apart_where_training_keeps_them_apart(plan: Plan, table: TokenTable) -> None:

@@ -1,4 +1,5 @@
-"""What comes back word for word, counted by how often it was read; documents are found where they begin, and counted reads are those of the plan."""
+"""What comes back word for word, counted by how often it was read; documents are found where they begin, and counted
+reads are those of the plan."""
 
 from __future__ import annotations
 
@@ -10,7 +11,16 @@ import pytest
 
 from training.config import TrainingConfig
 from training.evaluation.held_out import held_out_stretches
-from training.evaluation.memorisation import CONTINUATION, PROMPT, Memorised, Stretch, probe, tokens_given_back, trained_stretches, untrained_stretches
+from training.evaluation.memorisation import (
+    CONTINUATION,
+    PROMPT,
+    Memorised,
+    Stretch,
+    probe,
+    tokens_given_back,
+    trained_stretches,
+    untrained_stretches,
+)
 from training.order.plan import Plan
 from training.order.plan_stages import make_plan
 from training.order.skips import batch_of_step
@@ -39,17 +49,30 @@ def test_what_comes_back_ends_with_the_first_wrong_token() -> None:
 def test_shares_are_by_how_often_a_stretch_was_read() -> None:
     known = tuple(range(LENGTH))
     to_forty = (*range(PROMPT + 40), *[0] * (CONTINUATION - 40))
-    stretches = [Stretch(known, 2), Stretch(to_forty, 2), Stretch(to_forty, 1), Stretch((*range(PROMPT), *[0] * CONTINUATION), None)]
+    stretches = [
+        Stretch(known, 2),
+        Stretch(to_forty, 2),
+        Stretch(to_forty, 1),
+        Stretch((*range(PROMPT), *[0] * CONTINUATION), None),
+    ]
     found = probe(stretches, lambda tokens: tokens + 1, at_once=3)
-    assert found == [Memorised(None, 1, 0.0, 0.0, 0.0), Memorised(1, 1, 1.0, 0.0, 40.0), Memorised(2, 2, 1.0, 0.5, 45.0)]
+    assert found == [
+        Memorised(None, 1, 0.0, 0.0, 0.0),
+        Memorised(1, 1, 1.0, 0.0, 40.0),
+        Memorised(2, 2, 1.0, 0.5, 45.0),
+    ]
 
 
 @pytest.mark.parametrize(("steps", "skips"), [(3, ()), (17, ()), (40, ()), (40, ((5, 12),))])
-def test_reads_are_those_of_the_batches(plan: Plan, table: TokenTable, steps: int, skips: tuple[tuple[int, int], ...]) -> None:
+def test_reads_are_those_of_the_batches(
+    plan: Plan, table: TokenTable, steps: int, skips: tuple[tuple[int, int], ...]
+) -> None:
     times = [np.zeros(table.part_tokens(part.source, part.number), np.int64) for part in plan.parts]
     readers = [PartReader(table, part.source, part.number) for part in plan.parts]
     for row in (row for step in range(steps) for row in plan.rows(batch_of_step(step, skips))):
-        for start, end in plan.grid(row.stage, row.part).stored(row.sequence, row.sequence + 1, readers[row.part].document_ends):
+        for start, end in plan.grid(row.stage, row.part).stored(
+            row.sequence, row.sequence + 1, readers[row.part].document_ends
+        ):
             times[row.part][start:end] += 1
     expected = {}
     for reader, read in zip(readers, times, strict=True):
@@ -74,10 +97,15 @@ def test_stretches_begin_where_documents_begin(plan: Plan, table: TokenTable) ->
     for part in plan.parts:
         reader = PartReader(table, part.source, part.number)
         starts = [0, *reader.document_ends(0, reader.tokens)[:-1]]
-        beginnings |= {tuple(reader.read(start, start + LENGTH).tolist()) for start in starts if start + LENGTH <= reader.tokens}
+        beginnings |= {
+            tuple(reader.read(start, start + LENGTH).tolist()) for start in starts if start + LENGTH <= reader.tokens
+        }
     end = table.tokenizer.end_of_document_id
     held_out = held_out_stretches(plan, table, 1 << 20)
-    for found in (list(trained_stretches(plan, table, steps=20, skips=(), most=6)), list(untrained_stretches(plan, table, held_out, 6))):
+    for found in (
+        list(trained_stretches(plan, table, steps=20, skips=(), most=6)),
+        list(untrained_stretches(plan, table, held_out, 6)),
+    ):
         assert len(found) >= 4
         assert all(stretch.tokens in beginnings and end not in stretch.tokens for stretch in found)
     assert all(stretch.reads is None for stretch in untrained_stretches(plan, table, held_out, 6))

@@ -1,4 +1,5 @@
-"""Megatron's `.bin` and `.idx` files: byte for byte as the format says, and read back token for token by Megatron itself."""
+"""Megatron's `.bin` and `.idx` files: byte for byte as the format says, and read back token for token by Megatron
+itself."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from schemas.errors import ContractError, UsageError
-from schemas.tokens import TOKENIZERS, TOKENS
+from schemas.plumbing.errors import ContractError, UsageError
+from schemas.tables.tokens import TOKENIZERS, TOKENS
 from training.exchange import export_megatron as exporter
 from training.exchange.export_megatron import export_megatron, id_type
 from training.reading.delta_tokens import PartReader, open_tokens
@@ -68,7 +69,9 @@ def small_lake(folder: Path, documents: dict[str, list[list[int]]], vocabulary_s
         for source, texts in documents.items()
         for number, ids in enumerate(texts)
     ]
-    write_deltalake(str(folder / "tokens"), pa.Table.from_pylist(rows, schema=TOKENS.arrow()), partition_by=TOKENS.partition_by)
+    write_deltalake(
+        str(folder / "tokens"), pa.Table.from_pylist(rows, schema=TOKENS.arrow()), partition_by=TOKENS.partition_by
+    )
     tokenizer = {
         "fingerprint": "f" * 64,
         "kind": "byte-level-bpe",
@@ -104,7 +107,9 @@ def test_megatron_reads_every_token_back(
     exported = export_megatron(str(lake), tmp_path / "out")
     export_megatron(str(wide), tmp_path / "out")
     prefixes = [str(tmp_path / "out" / name) for name in ("books", "web", "code")]
-    read = subprocess.run([sys.executable, "-W", "ignore", "-c", READ_BACK, *prefixes], capture_output=True, text=True, cwd=REPOSITORY)
+    read = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", READ_BACK, *prefixes], capture_output=True, text=True, cwd=REPOSITORY
+    )
     assert read.returncode == 0, read.stderr
     found = json.loads(read.stdout.splitlines()[-1])
     for source, prefix in zip(exported, prefixes, strict=False):
@@ -127,8 +132,17 @@ def test_a_former_version_and_one_source_are_exported_alone(lake: Path, tmp_path
     ids = np.fromfile(tmp_path / "old" / "web.bin", "<u2")
     assert ids.tolist() == PartReader(table, "web", 0).read(0, table.tokens).tolist()
     manifest = json.loads((tmp_path / "old" / "manifest.json").read_text())
-    assert (manifest["version"], manifest["id_type"], manifest["sources"][0]["documents"]) == (0, "uint16", first[0].documents)
-    assert sorted(path.name for path in (tmp_path / "old").iterdir()) == ["manifest.json", "tokenizer.json", "web.bin", "web.idx"]
+    assert (manifest["version"], manifest["id_type"], manifest["sources"][0]["documents"]) == (
+        0,
+        "uint16",
+        first[0].documents,
+    )
+    assert sorted(path.name for path in (tmp_path / "old").iterdir()) == [
+        "manifest.json",
+        "tokenizer.json",
+        "web.bin",
+        "web.idx",
+    ]
 
 
 def test_a_source_with_a_name_that_is_no_file_name_gets_one(tmp_path: Path) -> None:
@@ -171,7 +185,9 @@ def test_an_unknown_source_is_refused_by_name(lake: Path, tmp_path: Path) -> Non
         export_megatron(str(lake), tmp_path, sources=("books",))
 
 
-def test_more_sources_or_documents_than_megatron_can_number_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_sources_or_documents_than_megatron_can_number_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lake = small_lake(tmp_path / "lake", {"web": [[1, 0], [2, 0]], "books": [[1, 0]]})
     monkeypatch.setattr(exporter, "MOST_DOCUMENTS", 1)
     with pytest.raises(UsageError, match="source web has over 1 documents"):

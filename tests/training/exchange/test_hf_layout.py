@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from schemas.errors import UsageError
+from schemas.plumbing.errors import UsageError
 from training.config import ModelConfig
 from training.exchange import hf_layout
 from training.exchange.hf_layout import from_layout, layout_config, layout_of, model_settings, stored_names, to_layout
@@ -108,7 +108,12 @@ SPELLINGS: dict[str, dict[str, Any]] = {
 def test_scaled_positions_are_read_as_older_and_newer_files_spell_them(spelling: str) -> None:
     assert position_settings({"max_position_embeddings": 131072, **SPELLINGS[spelling]}, "c.json") == {
         "rope_base": 5e5,
-        "rope_scaling": {"factor": 32.0, "low_frequency_factor": 1.0, "high_frequency_factor": 4.0, "original_length": 8192},
+        "rope_scaling": {
+            "factor": 32.0,
+            "low_frequency_factor": 1.0,
+            "high_frequency_factor": 4.0,
+            "original_length": 8192,
+        },
     }
 
 
@@ -123,7 +128,10 @@ def test_a_model_with_scaled_positions_has_the_length_that_they_reach(trained: i
     assert values["max_position_embeddings"] == positions
 
 
-@pytest.mark.parametrize(("rows", "tokens", "multiple"), [(384, 300, 128), (32_000, 32_000, 128), (50_257, 50_257, 1), (50_304, 50_257, 128), (152, 130, 8)])
+@pytest.mark.parametrize(
+    ("rows", "tokens", "multiple"),
+    [(384, 300, 128), (32_000, 32_000, 128), (50_257, 50_257, 1), (50_304, 50_257, 128), (152, 130, 8)],
+)
 def test_the_vocabulary_is_padded_to_no_more_rows_than_there_are(rows: int, tokens: int, multiple: int) -> None:
     values = layout_config(model("llama"), rows=rows, sequence_length=64, end_of_document_id=0, dtype="float32")
     config = ModelConfig(**model_settings(values, tokens, "config.json"))
@@ -136,10 +144,22 @@ def test_the_vocabulary_is_padded_to_no_more_rows_than_there_are(rows: int, toke
     [
         ({"model_type": "gpt2"}, "c.json: model_type is gpt2; known are llama, qwen3, mixtral, qwen3_moe"),
         ({"attention_bias": True}, "c.json: attention_bias is True, which this trainer's models do not have"),
-        ({"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}, "c.json: rope_type is yarn; this trainer's models have default and llama3"),
-        ({"rope_scaling": {"type": "dynamic", "factor": 4.0}}, "c.json: rope_type is dynamic; this trainer's models have default and llama3"),
-        ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, "c.json: rope_type is llama3, without low_freq_factor, high_freq_factor"),
-        ({"partial_rotary_factor": 0.5}, "c.json: partial_rotary_factor is 0.5, which this trainer's models do not have"),
+        (
+            {"rope_parameters": {"rope_type": "yarn", "factor": 4.0}},
+            "c.json: rope_type is yarn; this trainer's models have default and llama3",
+        ),
+        (
+            {"rope_scaling": {"type": "dynamic", "factor": 4.0}},
+            "c.json: rope_type is dynamic; this trainer's models have default and llama3",
+        ),
+        (
+            {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}},
+            "c.json: rope_type is llama3, without low_freq_factor, high_freq_factor",
+        ),
+        (
+            {"partial_rotary_factor": 0.5},
+            "c.json: partial_rotary_factor is 0.5, which this trainer's models do not have",
+        ),
         ({"vocab_size": 200}, "c.json: vocab_size is 200, and the tokenizer of the lake has 300 tokens"),
     ],
 )

@@ -37,7 +37,8 @@ SIZES = {
     "eos_token_id": 0,
 }
 SCALED = {
-    # Of the sixteen frequencies one stays, one is on the ramp, and the others are slowed; the tokens below are twice the original length.
+    # Of the sixteen frequencies one stays, one is on the ramp, and the others are slowed; the tokens below are twice
+    # the original length.
     "rope_type": "llama3",
     "rope_theta": 5000.0,
     "factor": 4.0,
@@ -49,10 +50,22 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     # name: (class, what differs)
     "llama": ("LlamaForCausalLM", {"tie_word_embeddings": False}),
     "llama, tied, 16 bits": ("LlamaForCausalLM", {"tie_word_embeddings": True, "num_key_value_heads": 4}),
-    "llama, tied, scaled positions": ("LlamaForCausalLM", {"tie_word_embeddings": True, "head_dim": 32, "rope_parameters": SCALED}),
+    "llama, tied, scaled positions": (
+        "LlamaForCausalLM",
+        {"tie_word_embeddings": True, "head_dim": 32, "rope_parameters": SCALED},
+    ),
     "qwen3": ("Qwen3ForCausalLM", {"tie_word_embeddings": True, "head_dim": 16}),
     "mixtral": ("MixtralForCausalLM", {"num_local_experts": 4, "num_experts_per_tok": 2, "head_dim": 8}),
-    "qwen3-moe": ("Qwen3MoeForCausalLM", {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24, "norm_topk_prob": False, "head_dim": 8}),
+    "qwen3-moe": (
+        "Qwen3MoeForCausalLM",
+        {
+            "num_experts": 4,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 24,
+            "norm_topk_prob": False,
+            "head_dim": 8,
+        },
+    ),
 }
 CONTINUED = {
     # name: (ranks, settings of the import, settings of the run)
@@ -107,7 +120,11 @@ def logits(model: torch.nn.Module) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def runs(
-    lake: Path, tokenizer: Tokenizer, tokenizer_of: Callable[..., Tokenizer], run_jobs: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
+    lake: Path,
+    tokenizer: Tokenizer,
+    tokenizer_of: Callable[..., Tokenizer],
+    run_jobs: Callable[..., None],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     base = tmp_path_factory.mktemp("imported")
     jobs: list[dict[str, Any]] = []
@@ -117,14 +134,37 @@ def runs(
         settings = [*SETTINGS, *imported]
         source = foreign(name, base / name / "source", tokenizer)
         jobs.append({"ranks": 1, "import": str(source), "settings": settings, "lake": str(lake), "out": str(out)})
-        jobs.append({"ranks": 1, "logits_of": str(out / "checkpoints" / "step-00000000"), "tokens": TOKENS, "out": str(base / name / "logits.pt")})
+        jobs.append(
+            {
+                "ranks": 1,
+                "logits_of": str(out / "checkpoints" / "step-00000000"),
+                "tokens": TOKENS,
+                "out": str(base / name / "logits.pt"),
+            }
+        )
         for trip in range(ROUND_TRIPS):
             start = out if trip == 0 else base / name / f"run {trip}"
             folder = base / name / f"export {trip}"
             jobs.append({"ranks": 1, "export": str(start / "checkpoints" / "step-00000000"), "out": str(folder)})
-            jobs.append({"ranks": 1, "import": str(folder), "settings": settings, "lake": str(lake), "out": str(base / name / f"run {trip + 1}")})
+            jobs.append(
+                {
+                    "ranks": 1,
+                    "import": str(folder),
+                    "settings": settings,
+                    "lake": str(lake),
+                    "out": str(base / name / f"run {trip + 1}"),
+                }
+            )
         if name in CONTINUED:
-            jobs.append({"ranks": ranks, "recipe": str(out / "recipe.yaml"), "settings": list(continued), "lake": str(lake), "out": str(out)})
+            jobs.append(
+                {
+                    "ranks": ranks,
+                    "recipe": str(out / "recipe.yaml"),
+                    "settings": list(continued),
+                    "lake": str(lake),
+                    "out": str(out),
+                }
+            )
     again = {"ranks": 1, "import": str(base / "llama" / "source"), "settings": SETTINGS, "lake": str(lake)}
     jobs.append({**again, "out": str(base / "llama" / "run"), "refused": str(base / "has-a-run.txt")})
     other = base / "other-tokenizer"
@@ -144,7 +184,11 @@ def test_an_imported_model_has_the_logits_of_transformers(runs: Path, name: str)
 
 def test_scaled_positions_make_a_difference(runs: Path) -> None:
     model = source_model(runs, "llama, tied, scaled positions")
-    unscaled = type(model)(type(model.config)(**{**model.config.to_dict(), "rope_parameters": {"rope_type": "default", "rope_theta": 5000.0}}))
+    unscaled = type(model)(
+        type(model.config)(
+            **{**model.config.to_dict(), "rope_parameters": {"rope_type": "default", "rope_theta": 5000.0}}
+        )
+    )
     unscaled.load_state_dict(model.state_dict())
     assert (logits(model) - logits(unscaled)).abs().max() > 0.01
 
@@ -178,7 +222,9 @@ def test_training_goes_on_from_an_imported_model_in_any_layout(runs: Path, lake:
     with torch.no_grad():
         found = model(torch.from_numpy(batch.tokens).flatten(0, 1)).logits[..., :320]
     loss = torch.nn.functional.cross_entropy(found.flatten(0, 1).double(), torch.from_numpy(batch.targets).flatten())
-    assert steps[0].loss == pytest.approx(loss.item(), abs=1e-5 if not name.endswith("16 bits") else 0.02)  # activations of 16 bits
+    assert steps[0].loss == pytest.approx(
+        loss.item(), abs=1e-5 if not name.endswith("16 bits") else 0.02
+    )  # activations of 16 bits
     assert steps[2].loss < steps[0].loss
 
 
@@ -189,6 +235,9 @@ def test_a_folder_with_a_run_and_tokens_of_another_tokenizer_are_refused(runs: P
 
 
 def test_the_recipe_of_an_import_has_the_model_of_the_folder(runs: Path) -> None:
-    config, values = load_recipe(str(runs / "mixtral" / "run" / "recipe.yaml")), json.loads((runs / "mixtral" / "source" / "config.json").read_text())
+    config, values = (
+        load_recipe(str(runs / "mixtral" / "run" / "recipe.yaml")),
+        json.loads((runs / "mixtral" / "source" / "config.json").read_text()),
+    )
     assert (config.model.experts, config.model.ffn, config.model.rope_base) == (4, values["intermediate_size"], 5000.0)
     assert (config.batch.tokens, config.steps) == (256, 3)

@@ -1,4 +1,5 @@
-"""The same training, whatever the layout: losses, batches, and resuming in another layout. Real gloo ranks, up to four."""
+"""The same training, whatever the layout: losses, batches, and resuming in another layout. Real gloo ranks, up to
+four."""
 
 from __future__ import annotations
 
@@ -38,9 +39,19 @@ RUNS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "dense": (
         "sgd",
         DENSE,
-        ["layers recomputed", "tensor 2 with sequence parallelism", "data 2", "context 2", "tensor 2 x pipeline 2 with sequence parallelism"],
+        [
+            "layers recomputed",
+            "tensor 2 with sequence parallelism",
+            "data 2",
+            "context 2",
+            "tensor 2 x pipeline 2 with sequence parallelism",
+        ],
     ),
-    "tied": ("adamw", {**DENSE, "layers": 4, "tied": True}, ["pipeline 2 x virtual 2", "data 2, optimizer shared", "context 2 x data 2, optimizer shared"]),
+    "tied": (
+        "adamw",
+        {**DENSE, "layers": 4, "tied": True},
+        ["pipeline 2 x virtual 2", "data 2, optimizer shared", "context 2 x data 2, optimizer shared"],
+    ),
 }
 RESUMED = [
     # (run, layout of the first steps, layout of the others)
@@ -71,7 +82,8 @@ def job(lake: Path, out: Path, run: str, layout: str) -> dict[str, Any]:
             "data": {"sequence_length": 32},
             "model": model,
             "parallel": parallel,
-            # A pipeline gets four micro-batches: with two of them, messages that are taken for each other can come out right.
+            # A pipeline gets four micro-batches: with two of them, messages that are taken for each other can come out
+            # right.
             "batch": {"tokens": 256, "micro_sequences": 2 if "pipeline" in parallel else 4},
             "optimizer": {"kind": kind, "learning_rate": 0.2 if kind == "sgd" else 3e-3},
             "schedule": {"warmup_steps": 2},
@@ -92,7 +104,13 @@ def runs(lake: Path, run_jobs: Callable[..., None], tmp_path_factory: pytest.Tem
         jobs.append(job(lake, outs[run, layout], run, layout))
     for run, first, second in RESUMED:
         outs[run, first, second] = folder / f"{len(outs)}"
-        jobs.append({**job(lake, outs[run, first, second], run, second), "continues": str(outs[run, first]), "checkpoint": "step-00000002"})
+        jobs.append(
+            {
+                **job(lake, outs[run, first, second], run, second),
+                "continues": str(outs[run, first]),
+                "checkpoint": "step-00000002",
+            }
+        )
     for name in EXPORTED:
         checkpoint = outs[name] / "checkpoints" / "step-00000005"
         jobs.append({"ranks": 1, "logits_of": str(checkpoint), "tokens": TOKENS, "out": str(outs[name] / "logits.pt")})
@@ -160,7 +178,9 @@ def test_a_commit_says_which_layout_wrote_it(runs: Runs, layout: str, words: str
 
 @pytest.mark.parametrize(("run", "layout"), EXPORTED)
 def test_the_exported_model_has_the_logits_of_the_checkpoint(runs: Runs, tmp_path: Path, run: str, layout: str) -> None:
-    transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install headwater[eval]")
+    transformers = pytest.importorskip(
+        "transformers", reason="transformers is not installed: pip install headwater[eval]"
+    )
     out = runs[run, layout]
     export(committed(out)[-1], tmp_path)
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
@@ -172,8 +192,12 @@ def test_the_exported_model_has_the_logits_of_the_checkpoint(runs: Runs, tmp_pat
 
 
 @pytest.mark.parametrize(("run", "layout"), EXPORTED)
-def test_transformers_finds_the_loss_of_the_next_step_in_the_exported_model(runs: Runs, lake: Path, tmp_path: Path, run: str, layout: str) -> None:
-    transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install headwater[eval]")
+def test_transformers_finds_the_loss_of_the_next_step_in_the_exported_model(
+    runs: Runs, lake: Path, tmp_path: Path, run: str, layout: str
+) -> None:
+    transformers = pytest.importorskip(
+        "transformers", reason="transformers is not installed: pip install headwater[eval]"
+    )
     out = runs[run, layout]
     export(committed(out)[0], tmp_path)
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)

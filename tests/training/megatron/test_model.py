@@ -1,4 +1,5 @@
-"""What the model computes: experts and documents in any layout, packed documents as each alone, and as many weights as the configuration says."""
+"""What the model computes: experts and documents in any layout, packed documents as each alone, and as many weights
+as the configuration says."""
 
 from __future__ import annotations
 
@@ -22,18 +23,32 @@ EXPERTS = {**DENSE, "ffn": 32, "experts": 4, "qk_norm": True, "router_z_loss": 1
 SHARED = {"expert": 2, "tensor": 2, "sequence_parallel": True}
 RUNS: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, tuple[int, dict[str, Any]]]]] = {
     # name: (optimizer, model, data, layouts: (ranks, parallel))
-    "experts": ("sgd", EXPERTS, {}, {"one rank": (1, {}), "expert 2 x tensor 2": (2, SHARED), "context 2": (2, {"context": 2})}),
+    "experts": (
+        "sgd",
+        EXPERTS,
+        {},
+        {"one rank": (1, {}), "expert 2 x tensor 2": (2, SHARED), "context 2": (2, {"context": 2})},
+    ),
     "experts with adamw": (
         "adamw",
         {**EXPERTS, "tied": True},
         {},
-        {"one rank": (1, {}), "expert 2": (2, {"expert": 2}), "expert 2, optimizer shared": (2, {"expert": 2, "shard_optimizer": True})},
+        {
+            "one rank": (1, {}),
+            "expert 2": (2, {"expert": 2}),
+            "expert 2, optimizer shared": (2, {"expert": 2, "shard_optimizer": True}),
+        },
     ),
     "documents": (
         "sgd",
         DENSE,
         {"document_mask": True},
-        {"one rank": (1, {}), "attention recomputed": (1, {"recompute": "selective"}), "pipeline 2": (2, {"pipeline": 2}), "context 2": (2, {"context": 2})},
+        {
+            "one rank": (1, {}),
+            "attention recomputed": (1, {"recompute": "selective"}),
+            "pipeline 2": (2, {"pipeline": 2}),
+            "context 2": (2, {"context": 2}),
+        },
     ),
 }
 RESUMED = [
@@ -77,7 +92,11 @@ def job(lake: Path, out: Path, run: str, ranks: int, parallel: dict[str, Any]) -
 @pytest.fixture(scope="module")
 def outs(lake: Path, run_jobs: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    jobs = [job(lake, folder / run / layout, run, *place) for run, (_, _, _, layouts) in RUNS.items() for layout, place in layouts.items()]
+    jobs = [
+        job(lake, folder / run / layout, run, *place)
+        for run, (_, _, _, layouts) in RUNS.items()
+        for layout, place in layouts.items()
+    ]
     for run, layout, place in RESUMED:
         former = {"continues": str(folder / run / layout), "checkpoint": "step-00000002"}
         jobs.append({**job(lake, folder / run / f"after {layout}", run, *place), **former})
@@ -109,7 +128,9 @@ def test_every_layout_gives_the_losses_of_one_rank(outs: Path, run: str, layout:
 
 @pytest.mark.parametrize(("run", "layout", "_"), RESUMED)
 def test_experts_that_were_shared_go_on_in_one_rank(outs: Path, run: str, layout: str, _: Any) -> None:
-    assert losses(outs / run / f"after {layout}") == pytest.approx(losses(outs / run / layout), abs=TOLERANCE[RUNS[run][0]])
+    assert losses(outs / run / f"after {layout}") == pytest.approx(
+        losses(outs / run / layout), abs=TOLERANCE[RUNS[run][0]]
+    )
 
 
 @pytest.mark.parametrize("name", COUNTED)
@@ -135,11 +156,16 @@ def test_neither_norms_nor_embeddings_decay_but_where_it_is_asked_for(outs: Path
 
 def test_kernels_that_this_machine_does_not_have_are_refused(outs: Path) -> None:
     missing = "needs a GPU and the package transformer_engine, which this machine does not have"
-    assert (facts(outs)["kernels"], facts(outs)["fp8"]) == (f"model.kernels: transformer_engine: {missing}", f"model.fp8: {missing}")
+    assert (facts(outs)["kernels"], facts(outs)["fp8"]) == (
+        f"model.kernels: transformer_engine: {missing}",
+        f"model.fp8: {missing}",
+    )
 
 
 def test_exported_experts_have_the_logits_of_the_checkpoint(outs: Path, tmp_path: Path) -> None:
-    transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install headwater[eval]")
+    transformers = pytest.importorskip(
+        "transformers", reason="transformers is not installed: pip install headwater[eval]"
+    )
     export(committed(outs / "experts" / "expert 2 x tensor 2")[-1], tmp_path)
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
     with torch.no_grad():

@@ -19,10 +19,17 @@ def frequencies(base: float, head: int) -> torch.Tensor:
 
 @pytest.mark.parametrize(("head", "factor"), [(128, 8.0), (64, 32.0)])
 def test_the_frequencies_of_llama_3_are_those_of_transformers(head: int, factor: float) -> None:
-    transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install headwater[eval]")
+    transformers = pytest.importorskip(
+        "transformers", reason="transformers is not installed: pip install headwater[eval]"
+    )
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-    scaling = {"factor": factor, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+    scaling = {
+        "factor": factor,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 8192,
+    }
     rope = {"rope_type": "llama3", "rope_theta": 500_000.0, **scaling}
     config = transformers.LlamaConfig(head_dim=head, rope_parameters=rope, max_position_embeddings=131072)
     expected, _ = ROPE_INIT_FUNCTIONS["llama3"](config, torch.device("cpu"))
@@ -37,8 +44,12 @@ def test_the_frequencies_of_llama_3_are_those_of_transformers(head: int, factor:
     length=st.integers(16, 1 << 17),
     base=st.floats(1e3, 1e7),
 )
-def test_fast_frequencies_stay_slow_ones_are_divided_and_none_overtakes_another(factor: float, low: float, width: float, length: int, base: float) -> None:
-    config = RopeScalingConfig(factor=factor, low_frequency_factor=low, high_frequency_factor=low + width, original_length=length)
+def test_fast_frequencies_stay_slow_ones_are_divided_and_none_overtakes_another(
+    factor: float, low: float, width: float, length: int, base: float
+) -> None:
+    config = RopeScalingConfig(
+        factor=factor, low_frequency_factor=low, high_frequency_factor=low + width, original_length=length
+    )
     given_frequencies = frequencies(base, 64)
     turns = given_frequencies * length / (2 * math.pi)
     found = scaled_frequencies(given_frequencies, config)

@@ -1,4 +1,5 @@
-"""Documents turned around in their places: the paper's two orders, whatever can be undone, and no choice that a layout could change."""
+"""Documents turned around in their places: the paper's two orders, whatever can be undone, and no choice that a
+layout could change."""
 
 from __future__ import annotations
 
@@ -9,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.objectives.fill_in_the_middle import SHORTEST, Sentinels, bounds_of_parts, fill_in_the_middle, turned_around
+from training.objectives.fill_in_the_middle import (
+    SHORTEST,
+    Sentinels,
+    bounds_of_parts,
+    fill_in_the_middle,
+    turned_around,
+)
 from training.reading.batch import Batch
 from training.settings.objective import FillInTheMiddleConfig
 
@@ -22,7 +29,16 @@ def batch_of(stored: np.ndarray, micro_sequences: int = 1, index: int = 7, first
     """Sequences [N, S + 1] as tokens and targets, all counted."""
     shape = (-1, micro_sequences, stored.shape[1] - 1)
     tokens, targets = stored[:, :-1].reshape(shape), stored[:, 1:].reshape(shape)
-    return Batch(index, first_row, tokens, targets, np.ones(tokens.shape, bool), None, np.zeros(tokens.shape[:2], np.int64), hash=1)
+    return Batch(
+        index,
+        first_row,
+        tokens,
+        targets,
+        np.ones(tokens.shape, bool),
+        None,
+        np.zeros(tokens.shape[:2], np.int64),
+        hash=1,
+    )
 
 
 def turn(batch: Batch, config: FillInTheMiddleConfig = ALWAYS, seed: int = 0) -> Batch:
@@ -90,7 +106,12 @@ def test_no_layout_changes_a_choice(ranks: int, micro_sequences: int) -> None:
     stored = np.random.default_rng(3).integers(0, 30, (8, 129))
     whole = turn(batch_of(stored), FillInTheMiddleConfig())
     share = 8 // ranks
-    parts = [turn(batch_of(stored[r * share : (r + 1) * share], micro_sequences, first_row=r * share), FillInTheMiddleConfig()) for r in range(ranks)]
+    parts = [
+        turn(
+            batch_of(stored[r * share : (r + 1) * share], micro_sequences, first_row=r * share), FillInTheMiddleConfig()
+        )
+        for r in range(ranks)
+    ]
     for name in ("tokens", "targets", "counted"):
         joined = np.concatenate([getattr(part, name).reshape(-1, 128) for part in parts])
         assert np.array_equal(joined, getattr(whole, name).reshape(-1, 128)), name

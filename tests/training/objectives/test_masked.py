@@ -17,7 +17,16 @@ ORDINARY = np.arange(10, 400)
 def batch_of(tokens: np.ndarray, first_row: int = 0) -> Batch:
     """Sequences [N, S], of which nothing is counted yet."""
     shaped = tokens[:, None, :]
-    return Batch(4, first_row, shaped, np.roll(shaped, -1), np.zeros(shaped.shape, bool), None, np.zeros(shaped.shape[:2], np.int64), hash=1)
+    return Batch(
+        4,
+        first_row,
+        shaped,
+        np.roll(shaped, -1),
+        np.zeros(shaped.shape, bool),
+        None,
+        np.zeros(shaped.shape[:2], np.int64),
+        hash=1,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,5 @@
-"""Real runs of each objective on real ranks: losses fall, layouts change nothing, z-loss and held-out losses are what they say."""
+"""Real runs of each objective on real ranks: losses fall, layouts change nothing, z-loss and held-out losses are
+what they say."""
 
 from __future__ import annotations
 
@@ -59,7 +60,8 @@ RUNS = [("causal", layout) for layout in LAYOUTS] + [
 NEIGHBOURS = ("masked", "neighbours")
 NEIGHBOUR_STEPS = 250
 RING = random.Random(5).sample(range(40, 88), 48)
-"""Tokens in an order in which each is followed by the next one, and the last by the first: all are equally frequent, and a neighbour says which one it is."""
+"""Tokens in an order in which each is followed by the next one, and the last by the first: all are equally frequent,
+and a neighbour says which one it is."""
 
 Runs = dict[tuple[str, str], Path]
 
@@ -85,13 +87,18 @@ def lake(two_source_lake: Callable[..., Path]) -> Path:
 
 @pytest.fixture(scope="module")
 def lake_of_neighbours(
-    tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer, new_lake: Callable[..., Path], rows_of: Callable[..., list[dict[str, Any]]]
+    tmp_path_factory: pytest.TempPathFactory,
+    tokenizer: Tokenizer,
+    new_lake: Callable[..., Path],
+    rows_of: Callable[..., list[dict[str, Any]]],
 ) -> Path:
     """Documents of 20 to 60 tokens that follow the ring from a random place on."""
     draw, rows = random.Random(0), []
     for row in rows_of(tokenizer, [""] * 400):
         first = draw.randrange(len(RING))
-        tokens = [RING[(first + place) % len(RING)] for place in range(draw.randint(20, 60))] + [tokenizer.token_to_id("<|endoftext|>")]
+        tokens = [RING[(first + place) % len(RING)] for place in range(draw.randint(20, 60))] + [
+            tokenizer.token_to_id("<|endoftext|>")
+        ]
         rows.append({**row, "n_tokens": len(tokens), "tokens": np.array(tokens, "<u2").tobytes()})
     return new_lake(tmp_path_factory.mktemp("neighbours"), rows, tokenizer)
 
@@ -138,18 +145,34 @@ def runs(
     folder = tmp_path_factory.mktemp("objectives")
     outs = {run: folder / str(number) for number, run in enumerate(RUNS)}
     jobs: list[dict[str, Any]] = [
-        {"lake": str(lake), "out": str(out), "ranks": 1 if layout == "one rank" else 2, "config": config_of(kind, layout)}
+        {
+            "lake": str(lake),
+            "out": str(out),
+            "ranks": 1 if layout == "one rank" else 2,
+            "config": config_of(kind, layout),
+        }
         for (kind, layout), out in outs.items()
     ]
     causal = outs["causal", "one rank"]
     for step, tokens, name in ((10, stretch_of_training[:8], "logits.pt"), (20, held_out_rows(lake), "held_out.pt")):
-        jobs.append({"ranks": 1, "logits_of": str(causal / "checkpoints" / f"step-{step:08d}"), "tokens": tokens, "out": str(causal / name)})
+        jobs.append(
+            {
+                "ranks": 1,
+                "logits_of": str(causal / "checkpoints" / f"step-{step:08d}"),
+                "tokens": tokens,
+                "out": str(causal / name),
+            }
+        )
     for kind in ("causal", "masked"):
         out, last = outs[kind, "one rank"], f"step-{STEPS[kind]:08d}"
         two = [[*range(40, 71), 71], [*range(40, 71), 72]]
-        jobs.append({"ranks": 1, "logits_of": str(out / "checkpoints" / last), "tokens": two, "out": str(out / "last_token.pt")})
+        jobs.append(
+            {"ranks": 1, "logits_of": str(out / "checkpoints" / last), "tokens": two, "out": str(out / "last_token.pt")}
+        )
     outs[NEIGHBOURS] = folder / "neighbours"
-    jobs.append({"lake": str(lake_of_neighbours), "out": str(outs[NEIGHBOURS]), "ranks": 1, "config": config_of_neighbours()})
+    jobs.append(
+        {"lake": str(lake_of_neighbours), "out": str(outs[NEIGHBOURS]), "ranks": 1, "config": config_of_neighbours()}
+    )
     run_jobs(jobs, ranks=2)
     return outs
 
@@ -180,11 +203,19 @@ def test_every_layout_has_the_losses_and_held_out_losses_of_one_rank(runs: Runs,
     tolerance = 1e-6 if kind == "causal" else 1e-3
     expected, found = runs[kind, "one rank"], runs[kind, layout]
     assert losses(found) == pytest.approx(losses(expected)[:20], abs=tolerance)
-    assert [step.z_loss for step in read_metrics(found)] == pytest.approx([step.z_loss for step in read_metrics(expected)[:20]], abs=1e-6)
-    evaluations, wanted = (by_name([one for one in read_evaluations(out) if one.step <= 20]) for out in (found, expected))
+    assert [step.z_loss for step in read_metrics(found)] == pytest.approx(
+        [step.z_loss for step in read_metrics(expected)[:20]], abs=1e-6
+    )
+    evaluations, wanted = (
+        by_name([one for one in read_evaluations(out) if one.step <= 20]) for out in (found, expected)
+    )
     assert evaluations.keys() == wanted.keys() and wanted
     for name, (loss, bits_per_byte, tokens) in wanted.items():
-        assert evaluations[name] == (pytest.approx(loss, abs=tolerance), bits_per_byte and pytest.approx(bits_per_byte, abs=tolerance), tokens), name
+        assert evaluations[name] == (
+            pytest.approx(loss, abs=tolerance),
+            bits_per_byte and pytest.approx(bits_per_byte, abs=tolerance),
+            tokens,
+        ), name
 
 
 def test_objectives_change_neither_the_batches_nor_their_hashes(runs: Runs) -> None:
@@ -193,7 +224,9 @@ def test_objectives_change_neither_the_batches_nor_their_hashes(runs: Runs) -> N
 
 
 @pytest.mark.parametrize(("kind", "share"), [("fill_in_the_middle", 0.8), ("masked", 0.8)])
-def test_the_loss_of_the_objective_falls_on_what_is_trained_on_and_on_what_is_not(runs: Runs, kind: str, share: float) -> None:
+def test_the_loss_of_the_objective_falls_on_what_is_trained_on_and_on_what_is_not(
+    runs: Runs, kind: str, share: float
+) -> None:
     steps = losses(runs[kind, "one rank"])
     assert np.mean(steps[-5:]) < share * np.mean(steps[:2])
     found = by_name(read_evaluations(runs[kind, "one rank"]))
@@ -213,15 +246,23 @@ def test_an_encoder_learns_hidden_tokens_from_their_neighbours(runs: Runs) -> No
 def test_what_is_evaluated_is_text_from_left_to_right_and_the_objective_itself(runs: Runs) -> None:
     kinds = {kind: {one.objective for one in read_evaluations(runs[kind, "one rank"])} for kind in OBJECTIVES}
     assert kinds == {"causal": {"causal"}, "fill_in_the_middle": {"causal", "fill_in_the_middle"}, "masked": {"masked"}}
-    assert all((one.bits_per_byte is None) == (one.objective != "causal") for out in runs.values() for one in read_evaluations(out))
+    assert all(
+        (one.bits_per_byte is None) == (one.objective != "causal")
+        for out in runs.values()
+        for one in read_evaluations(out)
+    )
 
 
-def test_z_loss_is_the_mean_squared_log_of_the_denominator_and_no_part_of_the_loss(runs: Runs, stretch_of_training: list[list[int]]) -> None:
+def test_z_loss_is_the_mean_squared_log_of_the_denominator_and_no_part_of_the_loss(
+    runs: Runs, stretch_of_training: list[list[int]]
+) -> None:
     logits = torch.load(runs["causal", "one rank"] / "logits.pt").double()
     step = read_metrics(runs["causal", "one rank"])[10]
     assert step.z_loss == pytest.approx(Z_WEIGHT * float(logits.logsumexp(-1).square().mean()), abs=1e-6)
     targets = torch.tensor(stretch_of_training[8:])
-    assert step.loss == pytest.approx(float(torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())), abs=1e-6)
+    assert step.loss == pytest.approx(
+        float(torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())), abs=1e-6
+    )
 
 
 def test_held_out_losses_are_those_of_the_checkpoint_s_logits(runs: Runs, plan: Plan, table: TokenTable) -> None:
@@ -234,7 +275,11 @@ def test_held_out_losses_are_those_of_the_checkpoint_s_logits(runs: Runs, plan: 
     for number, source in enumerate(plan.sources):
         chosen = counted & (torch.from_numpy(batch.sources[0]) == number)[:, None]
         total, size = float(nats[chosen].sum()), int(sizes[targets[chosen].numpy()].sum())
-        assert found[20, source, "causal"] == (pytest.approx(total / 300, abs=1e-6), pytest.approx(total / math.log(2) / size, abs=1e-6), 300)
+        assert found[20, source, "causal"] == (
+            pytest.approx(total / 300, abs=1e-6),
+            pytest.approx(total / math.log(2) / size, abs=1e-6),
+            300,
+        )
 
 
 def test_the_summary_and_the_ledger_have_the_last_held_out_losses(runs: Runs, lake: Path) -> None:
@@ -243,10 +288,16 @@ def test_the_summary_and_the_ledger_have_the_last_held_out_losses(runs: Runs, la
 
     out = runs["causal", "one rank"]
     summary = json.loads((out / "summary.json").read_text())
-    expected = {f"{source}/{kind}": loss for (step, source, kind), (loss, _, _) in by_name(read_evaluations(out)).items() if step == 20}
+    expected = {
+        f"{source}/{kind}": loss
+        for (step, source, kind), (loss, _, _) in by_name(read_evaluations(out)).items()
+        if step == 20
+    }
     assert summary["held_out_losses"] == expected
     rows = pa.table(DeltaTable(str(lake / "runs")).to_pyarrow_table()).to_pylist()
-    assert [json.loads(row["counts"])["held_out_losses"] for row in rows if row["output_table"] == str(out)] == [expected]
+    assert [json.loads(row["counts"])["held_out_losses"] for row in rows if row["output_table"] == str(out)] == [
+        expected
+    ]
 
 
 def test_an_encoder_sees_what_follows_and_a_decoder_does_not(runs: Runs) -> None:

@@ -9,29 +9,41 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from schemas.errors import UsageError
+from schemas.plumbing.errors import UsageError
 from training.exchange.export_hf import write_tokenizer
 from training.objectives.special_tokens import names_in_padding, special_ids
 from training.settings.objective import ObjectiveConfig
 
 
 def definition(*names: str) -> str:
-    return json.dumps({"added_tokens": [{"content": name, "id": number, "special": True} for number, name in enumerate(names)]})
+    return json.dumps(
+        {"added_tokens": [{"content": name, "id": number, "special": True} for number, name in enumerate(names)]}
+    )
 
 
 def test_the_tokenizer_s_own_are_found_by_name() -> None:
     own = definition("<|endoftext|>", "<|fim_suffix|>", "<|fim_prefix|>", "<|fim_middle|>", "[MASK]")
-    assert special_ids(ObjectiveConfig(kind="fill_in_the_middle"), own, vocabulary_size=300, padded_vocabulary=300) == (2, 3, 1)
+    assert special_ids(ObjectiveConfig(kind="fill_in_the_middle"), own, vocabulary_size=300, padded_vocabulary=300) == (
+        2,
+        3,
+        1,
+    )
     assert special_ids(ObjectiveConfig(kind="masked"), own, vocabulary_size=300, padded_vocabulary=300) == (4,)
 
 
 def test_missing_ones_take_ids_that_pad_the_vocabulary() -> None:
     own = definition("<|endoftext|>", "<|fim_middle|>")
-    assert special_ids(ObjectiveConfig(kind="fill_in_the_middle"), own, vocabulary_size=300, padded_vocabulary=384) == (300, 1, 301)
+    assert special_ids(ObjectiveConfig(kind="fill_in_the_middle"), own, vocabulary_size=300, padded_vocabulary=384) == (
+        300,
+        1,
+        301,
+    )
 
 
 def test_their_names_are_in_the_order_of_their_ids() -> None:
-    assert names_in_padding(ObjectiveConfig(kind="fill_in_the_middle"), definition("<|endoftext|>", "<|fim_middle|>")) == ("<|fim_prefix|>", "<|fim_suffix|>")
+    assert names_in_padding(
+        ObjectiveConfig(kind="fill_in_the_middle"), definition("<|endoftext|>", "<|fim_middle|>")
+    ) == ("<|fim_prefix|>", "<|fim_suffix|>")
     assert names_in_padding(ObjectiveConfig(kind="masked"), definition("[MASK]")) == ()
 
 
@@ -52,9 +64,13 @@ def test_an_ordinary_token_of_that_name_is_none() -> None:
 
 
 def test_without_room_the_message_says_what_to_set() -> None:
-    message = 'its 384 ids fill the padded vocabulary; set train_tokenizer.special_tokens to ["<|mask|>"] and tokenise again'
+    message = (
+        'its 384 ids fill the padded vocabulary; set train_tokenizer.special_tokens to ["<|mask|>"] and tokenise again'
+    )
     with pytest.raises(UsageError, match=re.escape(message)):
-        special_ids(ObjectiveConfig(kind="masked"), definition("<|endoftext|>"), vocabulary_size=384, padded_vocabulary=384)
+        special_ids(
+            ObjectiveConfig(kind="masked"), definition("<|endoftext|>"), vocabulary_size=384, padded_vocabulary=384
+        )
 
 
 def test_the_causal_objective_needs_none() -> None:

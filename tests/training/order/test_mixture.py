@@ -30,7 +30,9 @@ def test_stretches_counts_and_places_agree_over_the_head_and_many_cycles(cycle: 
     first = data.draw(st.integers(0, 150))
     last = data.draw(st.integers(first, 150))
     assert turns.between(first, last) == whole[first:last]
-    assert turns.counts(first) == tuple(sum(series == found for found, _ in whole[:first]) for series in range(len(cycle)))
+    assert turns.counts(first) == tuple(
+        sum(series == found for found, _ in whole[:first]) for series in range(len(cycle))
+    )
     for place, (series, item) in enumerate(whole):
         if cycle[series] or item < head[series]:
             assert turns.place(series, item) == place
@@ -39,7 +41,12 @@ def test_stretches_counts_and_places_agree_over_the_head_and_many_cycles(cycle: 
 def test_turns_are_found_far_out_at_once() -> None:
     turns = Turns((0, 0), (3, 1))
     far = 10**13
-    assert turns.between(far, far + 4) == [(0, 7500000000000), (0, 7500000000001), (1, 2500000000000), (0, 7500000000002)]
+    assert turns.between(far, far + 4) == [
+        (0, 7500000000000),
+        (0, 7500000000001),
+        (1, 2500000000000),
+        (0, 7500000000002),
+    ]
     assert turns.place(1, 2500000000000) == far + 2
 
 

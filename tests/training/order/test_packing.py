@@ -26,14 +26,18 @@ def test_what_fits_nowhere_is_cut_to_fill_what_is_left() -> None:
 
 
 @given(sequences=st.integers(1, 12), length=st.integers(1, 40), data=st.data())
-def test_every_position_is_in_one_place_and_every_sequence_is_full(sequences: int, length: int, data: st.DataObject) -> None:
+def test_every_position_is_in_one_place_and_every_sequence_is_full(
+    sequences: int, length: int, data: st.DataObject
+) -> None:
     total = sequences * length
     inner = data.draw(st.sets(st.integers(1, max(1, total - 1)), max_size=30))
     ends = sorted({end for end in inner if end < total} | {total})
     arrangement = best_fit(ends, sequences, length)
     assert len(arrangement) == sequences
     assert [sum(end - start for start, end in pieces) for pieces in arrangement] == [length] * sequences
-    assert sorted(place for pieces in arrangement for start, end in pieces for place in range(start, end)) == list(range(total))
+    assert sorted(place for pieces in arrangement for start, end in pieces for place in range(start, end)) == list(
+        range(total)
+    )
 
 
 @given(st.lists(st.integers(1, 16), min_size=1, max_size=60))

@@ -44,7 +44,9 @@ def stage_changes() -> st.SearchStrategy[list[PlanStage]]:
         PlanStage,
         first_batch=st.integers(1, BATCHES),
         tokens_version=st.sampled_from([3, 5]),
-        weights=st.sampled_from([(), (("web", 1.0),), (("books", 0.25), ("web", 0.75)), (("books", 3.0), ("web", 1.0))]),
+        weights=st.sampled_from(
+            [(), (("web", 1.0),), (("books", 0.25), ("web", 0.75)), (("books", 3.0), ("web", 1.0))]
+        ),
         sequence_length=st.sampled_from([8, 16, 24]),
         batch_sequences=st.sampled_from([2, 4, 6]),
         micro_sequences=st.just(1),
@@ -57,7 +59,10 @@ def stage_changes() -> st.SearchStrategy[list[PlanStage]]:
 
 def in_order(stages: list[PlanStage]) -> list[PlanStage]:
     versions = sorted(stage.tokens_version for stage in stages)
-    return [replace(stage, tokens_version=version) for stage, version in zip(sorted(stages, key=lambda stage: stage.first_batch), versions, strict=True)]
+    return [
+        replace(stage, tokens_version=version)
+        for stage, version in zip(sorted(stages, key=lambda stage: stage.first_batch), versions, strict=True)
+    ]
 
 
 def plans() -> st.SearchStrategy[Plan]:
@@ -86,7 +91,8 @@ def test_no_token_is_repeated_or_skipped_whatever_changes_at_a_step(plan: Plan) 
     cursors = plan.cursors(BATCHES)
     widest = 5 * 24 + 24
     for part, read in positions_read(plan, BATCHES).items():
-        # A window is read in an order of its own; outside of one, what is behind the cursor has been read and nothing else.
+        # A window is read in an order of its own; outside of one, what is behind the cursor has been read and nothing
+        # else.
         assert len(read) == len(set(read)) == cursors[part]
         assert set(read) >= set(range(cursors[part] - widest))
         assert max(read, default=0) < cursors[part] + widest
@@ -107,7 +113,9 @@ def test_from_stored_tokens_back_to_every_batch_that_read_them(plan: Plan, data:
     start = data.draw(st.integers(0, PARTS[part].tokens - 1))
     end = data.draw(st.integers(start, min(start + 90, PARTS[part].tokens)))
     found = plan.readings(part, start, end, ENDS, BATCHES)
-    read = sorted((reading.batch, reading.row, reading.offset + place) for reading in found for place in range(reading.tokens))
+    read = sorted(
+        (reading.batch, reading.row, reading.offset + place) for reading in found for place in range(reading.tokens)
+    )
     assert read == sorted(place for token in range(start, end) for place in expected.get((part, token), []))
 
 
@@ -126,7 +134,11 @@ def test_a_stage_changes_what_comes_and_not_what_has_been(plan: Plan, batch: int
 
 @given(plans(), st.integers(0, BATCHES))
 def test_tokens_are_counted_through_stages(plan: Plan, batch: int) -> None:
-    assert plan.tokens_before(batch) == sum(plan.stage_of(index).batch_tokens for index in range(batch)) == sum(plan.cursors(batch))
+    assert (
+        plan.tokens_before(batch)
+        == sum(plan.stage_of(index).batch_tokens for index in range(batch))
+        == sum(plan.cursors(batch))
+    )
 
 
 def test_an_epoch_without_weights_ends_in_all_sources_together() -> None:

@@ -1,10 +1,11 @@
-"""The plan that a recipe asks for: settings carried from stage to stage, the ramp, held-out tokens, and refusals that name the key."""
+"""The plan that a recipe asks for: settings carried from stage to stage, the ramp, held-out tokens, and refusals
+that name the key."""
 
 from __future__ import annotations
 
 import pytest
 
-from schemas.errors import UsageError
+from schemas.plumbing.errors import UsageError
 from training.config import BatchConfig, DataConfig, StageConfig, TrainingConfig
 from training.order.plan import Part
 from training.order.plan_stages import later_versions, make_plan, ramp_steps
@@ -38,7 +39,10 @@ def test_a_stage_changes_what_it_names_and_keeps_the_rest() -> None:
         StageConfig(from_step=30, weights={}, batch_tokens=128, micro_sequences=1),
     )
     plan = make_plan(config(*stages), TABLE)
-    found = [(s.first_batch, s.tokens_version, s.weights, s.sequence_length, s.batch_sequences, s.micro_sequences, s.packing) for s in plan.stages]
+    found = [
+        (s.first_batch, s.tokens_version, s.weights, s.sequence_length, s.batch_sequences, s.micro_sequences, s.packing)
+        for s in plan.stages
+    ]
     weights = (("books", 1.0), ("web", 3.0))
     assert found == [
         (0, 3, (), 16, 4, 2, "chop"),
@@ -61,13 +65,31 @@ def test_a_ramp_gives_every_size_an_equal_share_of_its_tokens() -> None:
     ("stages", "data", "said"),
     [
         ((StageConfig(from_step=5), StageConfig(from_step=5)), {}, r"stages\.1\.from_step: must be above 5"),
-        ((), {"weights": {"wiki": 1.0}}, r"data\.weights\.wiki: no such source in version 3 of tokens; there are books, web"),
-        ((StageConfig(from_step=5, weights={"code": 1.0}, tokens_version=5),), {}, r"stages\.0\.weights\.code: no such source in version 5"),
-        ((StageConfig(from_step=5, sequence_length=24),), {}, "step 5: a batch of 64 tokens is no multiple of the sequence length 24"),
-        ((), {"weights": {"books": 1.0}, "held_out_tokens": 690}, r"data\.weights\.books: its 10 tokens are less than one sequence of 16"),
+        (
+            (),
+            {"weights": {"wiki": 1.0}},
+            r"data\.weights\.wiki: no such source in version 3 of tokens; there are books, web",
+        ),
+        (
+            (StageConfig(from_step=5, weights={"code": 1.0}, tokens_version=5),),
+            {},
+            r"stages\.0\.weights\.code: no such source in version 5",
+        ),
+        (
+            (StageConfig(from_step=5, sequence_length=24),),
+            {},
+            "step 5: a batch of 64 tokens is no multiple of the sequence length 24",
+        ),
+        (
+            (),
+            {"weights": {"books": 1.0}, "held_out_tokens": 690},
+            r"data\.weights\.books: its 10 tokens are less than one sequence of 16",
+        ),
     ],
 )
-def test_what_does_not_fit_is_refused_by_its_key(stages: tuple[StageConfig, ...], data: dict[str, object], said: str) -> None:
+def test_what_does_not_fit_is_refused_by_its_key(
+    stages: tuple[StageConfig, ...], data: dict[str, object], said: str
+) -> None:
     with pytest.raises(UsageError, match=said):
         make_plan(config(*stages, **data), TABLE)
 

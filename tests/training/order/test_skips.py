@@ -10,9 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.order.plan import Part, Plan, PlanStage
-from training.order.skips import FILE, StepBatches, add_range, batch_of_step, read_skips, recorded_skips, step_of_batch, tokens_of_steps
+from training.order.skips import (
+    FILE,
+    StepBatches,
+    add_range,
+    batch_of_step,
+    read_skips,
+    recorded_skips,
+    step_of_batch,
+    tokens_of_steps,
+)
 
-RANGES = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 12)).map(lambda pair: [pair[0], pair[0] + pair[1]]), max_size=6)
+RANGES = st.lists(
+    st.tuples(st.integers(0, 60), st.integers(0, 12)).map(lambda pair: [pair[0], pair[0] + pair[1]]), max_size=6
+)
 
 
 @settings(deadline=None)
@@ -25,7 +36,9 @@ def test_steps_train_on_every_batch_that_is_not_left_out_and_on_no_other(ranges:
 
 @settings(deadline=None)
 @given(RANGES, st.integers(0, 60))
-def test_a_range_that_begins_at_the_batch_of_a_step_or_later_changes_no_step_before_it(ranges: list[list[int]], step: int) -> None:
+def test_a_range_that_begins_at_the_batch_of_a_step_or_later_changes_no_step_before_it(
+    ranges: list[list[int]], step: int
+) -> None:
     before = read_skips(ranges)
     after = add_range(before, batch_of_step(step, before), batch_of_step(step, before) + 7)
     assert list(StepBatches(range(step), after)) == list(StepBatches(range(step), before))
@@ -43,7 +56,9 @@ def test_ranges_that_touch_are_one_and_adding_one_twice_changes_nothing() -> Non
 def test_the_step_of_a_batch_is_the_inverse(ranges: list[list[int]], batch: int) -> None:
     skips = read_skips(ranges)
     step = step_of_batch(batch, skips)
-    assert step is None if any(first <= batch < end for first, end in skips) else batch_of_step(step or 0, skips) == batch
+    assert (
+        step is None if any(first <= batch < end for first, end in skips) else batch_of_step(step or 0, skips) == batch
+    )
 
 
 def test_slices_are_taken_by_step() -> None:

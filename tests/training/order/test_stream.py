@@ -23,12 +23,16 @@ def test_later_epochs_shuffle_whole_blocks_the_short_last_one_among_them() -> No
 
 
 @given(length=st.integers(1, 200), block=st.integers(1, 50), start=st.integers(0, 1000), size=st.integers(0, 300))
-def test_a_stretch_is_what_single_positions_give_and_positions_are_the_inverse(length: int, block: int, start: int, size: int) -> None:
+def test_a_stretch_is_what_single_positions_give_and_positions_are_the_inverse(
+    length: int, block: int, start: int, size: int
+) -> None:
     stream = Stream(length, block, (7, "web", 1))
     found = tokens_at(stream, start, start + size)
     assert found == [tokens_at(stream, place, place + 1)[0] for place in range(start, start + size)]
     for offset, token in enumerate(found):
-        assert list(stream.positions((start + offset) // length, token, token + 1)) == [(start + offset, start + offset + 1)]
+        assert list(stream.positions((start + offset) // length, token, token + 1)) == [
+            (start + offset, start + offset + 1)
+        ]
 
 
 @given(length=st.integers(1, 200), block=st.integers(1, 50), epoch=st.integers(0, 4), data=st.data())

@@ -1,4 +1,5 @@
-"""Batches in the background: the planned tokens, the same hash for every layout, errors in their turn, no thread left behind."""
+"""Batches in the background: the planned tokens, the same hash for every layout, errors in their turn, no thread
+left behind."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from schemas.errors import ContractError
+from schemas.plumbing.errors import ContractError
 from training.config import BatchConfig, DataConfig, StageConfig, TrainingConfig
 from training.order.grid import _arrange
 from training.order.plan import Plan
@@ -36,13 +37,19 @@ def table(lake: Path) -> TokenTable:
 def plan_of(table: TokenTable, *stages: StageConfig, **data: Any) -> Plan:
     """Batches of 8 sequences of 64; the lake's 20,000 tokens are about 39 batches."""
     settings = DataConfig(sequence_length=64, shuffle_block=512, window_sequences=6, **data)
-    return make_plan(TrainingConfig(data=settings, batch=BatchConfig(tokens=512, micro_sequences=1), stages=stages), table)
+    return make_plan(
+        TrainingConfig(data=settings, batch=BatchConfig(tokens=512, micro_sequences=1), stages=stages), table
+    )
 
 
 @pytest.fixture(scope="module")
 def plans(table: TokenTable) -> dict[str, Plan]:
     plans = {name: plan_of(table, stage) for name, stage in LATER.items()}
-    return {**plans, "masked best fit": plan_of(table, packing="best_fit", document_mask=True), "masked": plan_of(table, document_mask=True)}
+    return {
+        **plans,
+        "masked best fit": plan_of(table, packing="best_fit", document_mask=True),
+        "masked": plan_of(table, document_mask=True),
+    }
 
 
 def test_a_batch_holds_tokens_and_what_follows_each(table: TokenTable) -> None:
@@ -59,18 +66,24 @@ def test_a_batch_holds_tokens_and_what_follows_each(table: TokenTable) -> None:
 
 @pytest.mark.parametrize("ranks", [2, 4])
 @pytest.mark.parametrize("name", [*LATER, "masked best fit", "masked"])
-def test_slices_join_to_the_batch_of_one_rank_and_so_do_their_hashes(plans: dict[str, Plan], table: TokenTable, ranks: int, name: str) -> None:
+def test_slices_join_to_the_batch_of_one_rank_and_so_do_their_hashes(
+    plans: dict[str, Plan], table: TokenTable, ranks: int, name: str
+) -> None:
     for index in (0, 3, 9, 39, 44):
         whole = BatchReader(plans[name], table, rank=0, ranks=1).read(index)
         parts = [BatchReader(plans[name], table, rank=rank, ranks=ranks).read(index) for rank in range(ranks)]
         for field in ("tokens", "targets", "counted", "sources"):
-            assert np.array_equal(np.concatenate([getattr(part, field) for part in parts]), getattr(whole, field)), field
+            assert np.array_equal(np.concatenate([getattr(part, field) for part in parts]), getattr(whole, field)), (
+                field
+            )
         assert sum(part.hash for part in parts) & HASH_MASK == whole.hash
         assert [part.first_row for part in parts] == [rank * len(parts[0].tokens) for rank in range(ranks)]
 
 
 @pytest.mark.parametrize("name", [*LATER, "masked best fit"])
-def test_hashes_are_the_same_for_every_layout_micro_batch_and_number_of_workers(plans: dict[str, Plan], table: TokenTable, name: str) -> None:
+def test_hashes_are_the_same_for_every_layout_micro_batch_and_number_of_workers(
+    plans: dict[str, Plan], table: TokenTable, name: str
+) -> None:
     wanted = range(5, 13)
     expected = [batch.hash for batch in prefetch(BatchReader(plans[name], table, rank=0, ranks=1), wanted, 2, 0)]
     assert len(set(expected)) == len(wanted)
@@ -79,7 +92,9 @@ def test_hashes_are_the_same_for_every_layout_micro_batch_and_number_of_workers(
             continue
         stages = tuple(replace(stage, micro_sequences=micro_sequences) for stage in plans[name].stages)
         plan = replace(plans[name], stages=stages)
-        slices = [prefetch(BatchReader(plan, table, rank=rank, ranks=ranks), wanted, 2, workers) for rank in range(ranks)]
+        slices = [
+            prefetch(BatchReader(plan, table, rank=rank, ranks=ranks), wanted, 2, workers) for rank in range(ranks)
+        ]
         assert [sum(batch.hash for batch in parts) & HASH_MASK for parts in zip(*slices, strict=True)] == expected
 
 
@@ -96,7 +111,8 @@ def test_documents_are_numbered_in_each_sequence_and_their_last_tokens_predict_n
 
 
 def test_best_fit_reads_every_token_of_an_epoch_once_and_cuts_fewer_documents(table: TokenTable) -> None:
-    # A window of best fit begins with the epoch: 6 sequences of 64 are 384 tokens, of which the table has 50 windows and more.
+    # A window of best fit begins with the epoch: 6 sequences of 64 are 384 tokens, of which the table has 50 windows
+    # and more.
     packed = plan_of(table, packing="best_fit", document_mask=True)
     chopped = plan_of(table, document_mask=True)
     reader = PartReader(table, "web", 0)
@@ -116,7 +132,8 @@ def test_a_window_is_packed_once_however_many_batches_read_it(table: TokenTable)
     _arrange.cache_clear()
     for index in range(9):
         reader.read(index)
-    # 9 batches of 8 sequences are 12 windows of 6: nothing asked a second time, whatever the cache behind would have held.
+    # 9 batches of 8 sequences are 12 windows of 6: nothing asked a second time, whatever the cache behind would have
+    # held.
     assert (_arrange.cache_info().misses, _arrange.cache_info().hits) == (12, 0)
 
 

@@ -10,7 +10,10 @@ from tokenizers import Tokenizer
 from training.reading.token_bytes import bytes_of_tokens
 
 SPECIAL_TOKENS = ("<|endoftext|>", "<|padding|>", "<|mask|>")
-TEXTS = [f"The river {name} feeds {n * 37} mills." for n, name in enumerate(["Aar", "Inn", "Ob", "Po", "Rh\u00f4ne", "\u0414\u043e\u043d"])]
+TEXTS = [
+    f"The river {name} feeds {n * 37} mills."
+    for n, name in enumerate(["Aar", "Inn", "Ob", "Po", "Rh\u00f4ne", "\u0414\u043e\u043d"])
+]
 
 
 @pytest.mark.parametrize("kind", ["byte-level-bpe", "sentencepiece-bpe", "sentencepiece-unigram"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from schemas.errors import UsageError
+from schemas.plumbing.errors import UsageError
 from training.checkpoints.commit import COMMITTED, Commit, folder_of
 from training.cli import app
 from training.config import ModelConfig, TrainingConfig, load_recipe
@@ -41,7 +41,14 @@ def test_below_the_smallest_model_of_its_source_the_law_s_rate_rises_no_more() -
 def test_smaller_models_keep_the_shape() -> None:
     model = ModelConfig(layers=32, hidden=4096, heads=32, query_groups=8, ffn=14_336)
     half = smaller_model(model, 0.5)
-    assert (half.layers, half.hidden, half.heads, half.query_groups, half.ffn, half.head) == (16, 2048, 16, 4, 7168, 128)
+    assert (half.layers, half.hidden, half.heads, half.query_groups, half.ffn, half.head) == (
+        16,
+        2048,
+        16,
+        4,
+        7168,
+        128,
+    )
     # Six heads share keys by twos: four, as the large model has it, do not divide them.
     odd = smaller_model(model, 6 / 32)
     assert (odd.heads, odd.query_groups, odd.hidden, odd.ffn) == (6, 3, 768, 2688)
@@ -61,7 +68,9 @@ def test_bundled_recipes_have_ladders(recipe: str) -> None:
 
 
 def test_a_batch_is_shared_by_the_ranks_and_cut_into_whole_micro_batches() -> None:
-    base = TrainingConfig.model_validate({"data": {"sequence_length": 128}, "batch": {"tokens": 4096, "micro_sequences": 8}})
+    base = TrainingConfig.model_validate(
+        {"data": {"sequence_length": 128}, "batch": {"tokens": 4096, "micro_sequences": 8}}
+    )
     one = rung(base, 1.0, 1.0, ranks=2, vocabulary_size=512)
     assert one.config.data_parallel(2) == 2
     assert one.config.batch_sequences % (2 * one.config.batch.micro_sequences) == 0
@@ -72,7 +81,9 @@ def test_shares_that_come_to_the_same_model_are_refused() -> None:
         ladder(load_recipe("tiny_cpu"), [0.25, 0.3], [1.0], ranks=1, vocabulary_size=512, rate_factor=1.0)
 
 
-def test_a_finished_rung_is_left_alone_and_another_recipe_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_rung_is_left_alone_and_another_recipe_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     started: list[list[str]] = []
     codes = iter([75, 0])
 
@@ -90,7 +101,9 @@ def test_a_finished_rung_is_left_alone_and_another_recipe_is_refused(tmp_path: P
     train_rung(one, "lake", tmp_path, 1)
     assert len(started) == 2
     with pytest.raises(UsageError, match="has a run of another recipe"):
-        train_rung(rung(load_recipe("tiny_cpu", ("seed=3",)), 0.5, 1.0, ranks=1, vocabulary_size=512), "lake", tmp_path, 1)
+        train_rung(
+            rung(load_recipe("tiny_cpu", ("seed=3",)), 0.5, 1.0, ranks=1, vocabulary_size=512), "lake", tmp_path, 1
+        )
 
 
 @pytest.fixture
@@ -103,8 +116,16 @@ def new_run(tmp_path: Path) -> Callable[..., Path]:
         folder = folder_of(tmp_path, done)
         folder.mkdir(parents=True)
         (folder / COMMITTED).write_text(json.dumps({**asdict(commit), "files": {}}))
-        common = {"learning_rate": 0.1, "gradient_norm": 1.0, "tokens_per_second": 1.0, "data_wait": 0.0, "batch_hash": ""}
-        lines = [json.dumps({"step": step, "loss": 10 / step, "tokens": 100 * step, **common}) for step in range(1, done + 1)]
+        common = {
+            "learning_rate": 0.1,
+            "gradient_norm": 1.0,
+            "tokens_per_second": 1.0,
+            "data_wait": 0.0,
+            "batch_hash": "",
+        }
+        lines = [
+            json.dumps({"step": step, "loss": 10 / step, "tokens": 100 * step, **common}) for step in range(1, done + 1)
+        ]
         (tmp_path / "metrics.jsonl").write_text("\n".join(lines) + "\n")
         if held_out:
             (tmp_path / "evaluation.jsonl").write_text("".join(json.dumps(line) + "\n" for line in held_out))
@@ -160,11 +181,17 @@ def test_a_table_of_points_that_is_none_is_refused(tmp_path: Path, text: str, me
 
 
 def test_a_fitted_law_can_be_planned_with(tmp_path: Path) -> None:
-    points = [Point(size, size * ratio, LAW.loss(size, size * ratio)) for size in (1e8, 3e8, 1e9, 3e9) for ratio in (5, 20, 80)]
+    points = [
+        Point(size, size * ratio, LAW.loss(size, size * ratio))
+        for size in (1e8, 3e8, 1e9, 3e9)
+        for ratio in (5, 20, 80)
+    ]
     write_points(tmp_path / "points.csv", points)
     call = CliRunner().invoke
     law = tmp_path / "law.json"
-    fitted = call(app, ["scaling", "fit", "--points", str(tmp_path / "points.csv"), "--out", str(law), "--bootstrap", "20"])
+    fitted = call(
+        app, ["scaling", "fit", "--points", str(tmp_path / "points.csv"), "--out", str(law), "--bootstrap", "20"]
+    )
     assert fitted.exit_code == 0, fitted.output
     assert "points          12 of 12" in fitted.output and "alpha           0.34" in fitted.output
     planned = call(app, ["scaling", "plan", "--flops", "1e21", "--law", str(law)])
@@ -173,11 +200,26 @@ def test_a_fitted_law_can_be_planned_with(tmp_path: Path) -> None:
     published = call(app, ["scaling", "plan", "--parameters", "7.2249e10"])
     assert "1.329e+12 tokens (18.4 a weight), 5.76e+23 FLOPs, expected loss 1.974" in published.output
     both = call(app, ["scaling", "plan", "--flops", "1e21", "--tokens", "1e9"])
-    assert isinstance(both.exception, UsageError) and str(both.exception) == "give one of --flops, --parameters, --tokens"
+    assert (
+        isinstance(both.exception, UsageError) and str(both.exception) == "give one of --flops, --parameters, --tokens"
+    )
 
 
 def test_a_dry_run_prints_the_rungs_and_trains_nothing(lake: Path, tmp_path: Path) -> None:
-    arguments = ["scaling", "ladder", "tiny_cpu", "--lake", str(lake), "--out", str(tmp_path / "out"), "--share", "0.5", "--period", "1", "--dry-run"]
+    arguments = [
+        "scaling",
+        "ladder",
+        "tiny_cpu",
+        "--lake",
+        str(lake),
+        "--out",
+        str(tmp_path / "out"),
+        "--share",
+        "0.5",
+        "--period",
+        "1",
+        "--dry-run",
+    ]
     shown = CliRunner().invoke(app, arguments)
     assert shown.exit_code == 0, shown.output
     assert "width-32-periods-1" in shown.output and "steps of" in shown.output

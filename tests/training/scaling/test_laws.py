@@ -6,14 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.scaling.laws import CHINCHILLA, Law, optimal_for_flops, optimal_for_parameters, optimal_for_tokens, over_training, tokens_for_loss
+from training.scaling.laws import (
+    CHINCHILLA,
+    Law,
+    optimal_for_flops,
+    optimal_for_parameters,
+    optimal_for_tokens,
+    over_training,
+    tokens_for_loss,
+)
 
 
 @pytest.mark.parametrize(
     ("flops", "parameters", "tokens", "loss"),
     [(1e19, 2.622e8, 6.357e9, 2.9271), (1e21, 2.778e9, 5.999e10, 2.3055), (5.76e23, 7.225e10, 1.329e12, 1.9744)],
 )
-def test_compute_optimal_sizes_are_those_of_the_replication(flops: float, parameters: float, tokens: float, loss: float) -> None:
+def test_compute_optimal_sizes_are_those_of_the_replication(
+    flops: float, parameters: float, tokens: float, loss: float
+) -> None:
     best = optimal_for_flops(CHINCHILLA, flops)
     assert (best.parameters, best.tokens) == (pytest.approx(parameters, rel=1e-3), pytest.approx(tokens, rel=1e-3))
     # Theirs comes from coefficients with more digits than were printed.

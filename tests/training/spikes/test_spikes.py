@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from training.order.plan import Plan, PlanStage
 from training.settings.watching import SpikeConfig
-from training.spikes.spikes import SpikeState, Verdict, after_rollback, first_alike, judge, level_of, range_to_skip, rate_scale
+from training.spikes.spikes import (
+    SpikeState,
+    Verdict,
+    after_rollback,
+    first_alike,
+    judge,
+    level_of,
+    range_to_skip,
+    rate_scale,
+)
 
 SMALL = SpikeConfig(window=16, least_steps=8, patience=3, patience_steps=10)
 
@@ -45,7 +54,11 @@ FLAT = [2.0, 2.01, 1.99, 2.02, 1.98, 2.0, 2.01, 1.99]
         ([*FLAT[:4], 9.0, *FLAT[:4]], None, "........."),  # too few steps to know
         ([2.0, math.nan, *FLAT], None, ".s........"),
         ([*FLAT, 2.0], [1.0] * 8 + [math.inf], "........s"),
-        ([*FLAT, 2.0, 2.0, 2.0, 2.0], [1.0] * 8 + [40.0] * 4, "........sss?"),  # a gradient that stays large is taken as it is
+        (
+            [*FLAT, 2.0, 2.0, 2.0, 2.0],
+            [1.0] * 8 + [40.0] * 4,
+            "........sss?",
+        ),  # a gradient that stays large is taken as it is
         ([*FLAT, 0.1], None, "........."),  # lower is never a spike
     ],
 )
@@ -87,7 +100,9 @@ def test_values_that_are_not_finite_never_enter_the_window(losses: list[float]) 
 
 @settings(deadline=None)
 @given(st.lists(st.floats(1.0, 3.0), min_size=16, max_size=16), st.lists(st.floats(1e3, 1e6), max_size=7), st.randoms())
-def test_less_than_half_of_the_window_cannot_move_the_level_out_of_the_others(good: list[float], bad: list[float], order: object) -> None:
+def test_less_than_half_of_the_window_cannot_move_the_level_out_of_the_others(
+    good: list[float], bad: list[float], order: object
+) -> None:
     window = good[: 16 - len(bad)] + bad
     order.shuffle(window)  # type: ignore[attr-defined]
     level = level_of(tuple(window), SMALL)

@@ -53,10 +53,17 @@ def test_losses_belong_to_the_document_whose_token_is_predicted() -> None:
 
 
 def test_of_two_equally_unlikely_documents_the_longer_one_comes_first() -> None:
-    documents = [DocumentEvidence(name, source, tokens, loss, 1) for name, source, tokens, loss in (("short", "web", 4, 5.0), ("long", "web", 400, 5.0))]
+    documents = [
+        DocumentEvidence(name, source, tokens, loss, 1)
+        for name, source, tokens, loss in (("short", "web", 4, 5.0), ("long", "web", 400, 5.0))
+    ]
     usual = {"web": 2.0, "code": 4.5}
     documents.append(DocumentEvidence("usual of its source", "code", 400, 5.0, 1))
-    assert [one.doc_id for one in most_unlikely(documents, usual.__getitem__, 3)] == ["long", "usual of its source", "short"]
+    assert [one.doc_id for one in most_unlikely(documents, usual.__getitem__, 3)] == [
+        "long",
+        "usual of its source",
+        "short",
+    ]
 
 
 def replayed(step: int, loss: float, documents: tuple[float, ...]) -> BatchReplay:

@@ -29,16 +29,24 @@ def test_a_stopped_rank_is_named_though_it_is_in_the_same_step() -> None:
         return Beat(rank, 14, "compute", 40 if now >= 10 else 39, min(now, 10) if rank == 1 else now)
 
     assert seen(stopped_at_10, until=39).hang() is None
-    assert seen(stopped_at_10, until=40).hang() == "no step for 30 s: rank 1 is behind in step 14 (compute) and does not answer"
+    assert (
+        seen(stopped_at_10, until=40).hang()
+        == "no step for 30 s: rank 1 is behind in step 14 (compute) and does not answer"
+    )
 
 
 def test_a_rank_that_is_stuck_but_writes_is_named_by_its_moves() -> None:
-    found = seen(lambda rank, now: Beat(rank, 14, "data", 39, now) if rank == 1 else Beat(rank, 14, "compute", 40, now), until=31)
+    found = seen(
+        lambda rank, now: Beat(rank, 14, "data", 39, now) if rank == 1 else Beat(rank, 14, "compute", 40, now), until=31
+    )
     assert found.hang() == "no step for 30 s: rank 1 is behind in step 14 (data)"
 
 
 def test_where_no_rank_is_behind_the_message_says_so() -> None:
-    assert seen(lambda rank, now: Beat(rank, 14, "compute", 40, now), until=31).hang() == "no rank has moved for 30 s; all are in step 14 (compute)"
+    assert (
+        seen(lambda rank, now: Beat(rank, 14, "compute", 40, now), until=31).hang()
+        == "no rank has moved for 30 s; all are in step 14 (compute)"
+    )
 
 
 def test_a_rank_that_never_came_is_named() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import UsageError
+from schemas.plumbing.errors import UsageError
 from training.settings.watching import WatchConfig
 from training.watching.event_file import EventFile, masked_checksum, record, scalars
 from training.watching.prometheus import Endpoint, exposition
@@ -129,7 +129,9 @@ def test_a_port_that_is_taken_is_no_reason_not_to_train(tmp_path: Path) -> None:
 
 def test_a_tracker_that_is_not_installed_is_refused_by_its_key() -> None:
     if importlib.util.find_spec("wandb") is None:
-        with pytest.raises(UsageError, match=r"watch.wandb_project: wandb is not installed; pip install headwater\[wandb\]"):
+        with pytest.raises(
+            UsageError, match=r"watch.wandb_project: wandb is not installed; pip install headwater\[wandb\]"
+        ):
             require_trackers(WatchConfig(wandb_project="runs"))
     require_trackers(WatchConfig())
 
@@ -149,7 +151,9 @@ def test_mlflow_keeps_one_run_for_a_folder(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file://{tmp_path / 'mlruns'}")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     for loss in (2.0, 1.0):
-        trackers = open_trackers(WatchConfig(tensorboard=False, mlflow_experiment="runs"), tmp_path / "run", 0, {"model": {"layers": 2}})
+        trackers = open_trackers(
+            WatchConfig(tensorboard=False, mlflow_experiment="runs"), tmp_path / "run", 0, {"model": {"layers": 2}}
+        )
         trackers.write(1, {"loss": loss})
         trackers.close()
     client = tracking.MlflowClient()

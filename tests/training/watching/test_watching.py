@@ -1,4 +1,5 @@
-"""What a run writes down of its steps, on real ranks: the same numbers in every layout, spikes left out, rolled back, and traced to their documents."""
+"""What a run writes down of its steps, on real ranks: the same numbers in every layout, spikes left out, rolled
+back, and traced to their documents."""
 
 from __future__ import annotations
 
@@ -14,9 +15,9 @@ import pytest
 from deltalake import DeltaTable
 from tokenizers import Tokenizer
 
-from schemas.errors import UsageError
-from schemas.exit_codes import DECISION_NEEDED
-from schemas.incidents import INCIDENTS, SUSPECTS
+from schemas.plumbing.errors import UsageError
+from schemas.plumbing.exit_codes import DECISION_NEEDED
+from schemas.tables.incidents import INCIDENTS, SUSPECTS
 from training.checkpoints.commit import committed, read_commit
 from training.order.skips import FILE
 from training.reading.delta_tokens import open_tokens
@@ -81,7 +82,9 @@ def runs(
     mixed = [row for source in SOURCES for row in rows_of(tokenizer, texts_of(60, seed=len(source)), source)]
     lakes = {
         "clean": new_lake(folder / "clean", rows, tokenizer, rows_per_group=40),
-        "bad": new_lake(folder / "bad", with_planted_documents(rows, tokenizer.get_vocab_size()), tokenizer, rows_per_group=40),
+        "bad": new_lake(
+            folder / "bad", with_planted_documents(rows, tokenizer.get_vocab_size()), tokenizer, rows_per_group=40
+        ),
         "mixed": new_lake(folder / "mixed", mixed, tokenizer),
     }
     outs = {name: folder / "runs" / name for name in ("clean", "guarded", "forewarned", "resumed", "stopped", *LAYOUTS)}
@@ -91,19 +94,32 @@ def runs(
         job(lakes["clean"], outs["clean"], spikes=GUARD),
         job(lakes["bad"], outs["guarded"], spikes=GUARD),
         job(lakes["bad"], outs["forewarned"], spikes=GUARD, steps=80, schedule={**SCHEDULE, "end_step": STEPS}),
-        {**job(lakes["bad"], outs["resumed"], ranks=1, spikes=GUARD), "continues": str(outs["guarded"]), "checkpoint": "step-00000140"},
+        {
+            **job(lakes["bad"], outs["resumed"], ranks=1, spikes=GUARD),
+            "continues": str(outs["guarded"]),
+            "checkpoint": "step-00000140",
+        },
     ]
     stopping = {**GUARD, "max_rollbacks": 0}
     jobs.append({**job(lakes["bad"], outs["stopped"], spikes=stopping), "exit_code": DECISION_NEEDED})
     printed = {name: folder / f"{name}.txt" for name in ("replay of the incident", "replay of a step")}
     # Three steps at the plateau of the first steps have large gradients; then come the three spikes.
     for path, asked in zip(printed.values(), (["--incident", "6"], ["--step", "130"]), strict=True):
-        jobs.append({"command": ["replay", str(outs["guarded"]), "--lake", str(lakes["bad"]), *asked], "ranks": 1, "out": str(path)})
+        jobs.append(
+            {
+                "command": ["replay", str(outs["guarded"]), "--lake", str(lakes["bad"]), *asked],
+                "ranks": 1,
+                "out": str(path),
+            }
+        )
     for name, (ranks, parallel) in LAYOUTS.items():
         watch = {"statistics_every": 1, "tensorboard": True}
-        # AdamW's first update is little more than the signs of the gradient, which makes rounding large; only it has a state to share.
+        # AdamW's first update is little more than the signs of the gradient, which makes rounding large; only it has a
+        # state to share.
         optimizer = {"kind": "adamw" if parallel.get("shard_optimizer") else "sgd", "learning_rate": 0.1}
-        jobs.append(job(lakes["mixed"], outs[name], ranks, parallel=parallel, steps=2, watch=watch, optimizer=optimizer))
+        jobs.append(
+            job(lakes["mixed"], outs[name], ranks, parallel=parallel, steps=2, watch=watch, optimizer=optimizer)
+        )
     run_jobs(jobs, ranks=2)
     return {**outs, **printed, **{f"{name} lake": path for name, path in lakes.items()}}
 
@@ -136,14 +152,19 @@ def test_a_planted_shard_is_detected_rolled_back_and_left_out(runs: Runs) -> Non
 
 
 def test_the_final_loss_is_within_one_percent_of_a_clean_runs(runs: Runs) -> None:
-    clean, guarded = ([json.loads(line) for line in (runs[name] / "evaluation.jsonl").read_text().splitlines()][-1] for name in ("clean", "guarded"))
+    clean, guarded = (
+        [json.loads(line) for line in (runs[name] / "evaluation.jsonl").read_text().splitlines()][-1]
+        for name in ("clean", "guarded")
+    )
     assert (clean["step"], clean["tokens"]) == (guarded["step"], guarded["tokens"]) == (STEPS, clean["tokens"])
     assert guarded["loss"] == pytest.approx(clean["loss"], rel=0.01)
 
 
 def test_after_a_rollback_a_run_is_one_that_never_saw_the_batches(runs: Runs) -> None:
     expected, found = read_metrics(runs["forewarned"]), read_metrics(runs["guarded"])[:80]
-    assert [(step.batch, step.batch_hash, step.learning_rate) for step in found] == [(step.batch, step.batch_hash, step.learning_rate) for step in expected]
+    assert [(step.batch, step.batch_hash, step.learning_rate) for step in found] == [
+        (step.batch, step.batch_hash, step.learning_rate) for step in expected
+    ]
     assert [step.loss for step in found] == pytest.approx([step.loss for step in expected], abs=1e-6)
 
 
@@ -163,7 +184,11 @@ def test_a_checkpoint_knows_what_is_left_out(runs: Runs) -> None:
     expected, found = read_metrics(runs["guarded"])[140:], read_metrics(runs["resumed"])[140:]
     assert [(step.batch, step.batch_hash) for step in found] == [(step.batch, step.batch_hash) for step in expected]
     assert [step.loss for step in found] == pytest.approx([step.loss for step in expected], abs=1e-3)
-    assert [step.tokens for step in found] == [step.tokens for step in expected] == [BATCH_TOKENS * step for step in range(141, STEPS + 1)]
+    assert (
+        [step.tokens for step in found]
+        == [step.tokens for step in expected]
+        == [BATCH_TOKENS * step for step in range(141, STEPS + 1)]
+    )
 
 
 def test_a_replay_finds_the_data_at_fault_where_they_are(runs: Runs) -> None:
@@ -202,7 +227,9 @@ def test_every_layout_measures_the_same_by_layer_and_by_source(runs: Runs, layou
         for measure in compared:
             assert found["layers"][name][measure] == pytest.approx(layer[measure], rel=1e-5), (name, measure)
     one, other = (read_metrics(runs[name])[0] for name in ("one rank", layout))
-    assert {name: source.tokens for name, source in other.sources.items()} == {name: source.tokens for name, source in one.sources.items()}
+    assert {name: source.tokens for name, source in other.sources.items()} == {
+        name: source.tokens for name, source in one.sources.items()
+    }
     for name in SOURCES:
         assert other.sources[name].loss == pytest.approx(one.sources[name].loss, abs=1e-6)
     assert other.bits_per_byte == pytest.approx(one.bits_per_byte, rel=1e-6)
@@ -213,14 +240,20 @@ def test_layers_add_up_to_the_gradient_norm_and_updates_are_small(runs: Runs) ->
     whole = math.hypot(*(layer["gradient_norm"] for layer in line["layers"].values()))
     assert whole == pytest.approx(read_metrics(runs["one rank"])[0].gradient_norm, rel=1e-5)
     assert all(0 < layer["update_ratio"] < 0.2 for layer in line["layers"].values())
-    assert all(layer["activation_rms"] < layer["activation_largest"] for name, layer in line["layers"].items() if name.startswith("layer"))
+    assert all(
+        layer["activation_rms"] < layer["activation_largest"]
+        for name, layer in line["layers"].items()
+        if name.startswith("layer")
+    )
 
 
 def test_losses_by_source_and_bytes_add_up(runs: Runs) -> None:
     sizes = bytes_of_tokens(open_tokens(str(runs["mixed lake"]), None).tokenizer.definition)
     for step in read_metrics(runs["one rank"]):
         assert sum(source.tokens for source in step.sources.values()) == BATCH_TOKENS
-        assert sum(source.loss * source.tokens for source in step.sources.values()) / BATCH_TOKENS == pytest.approx(step.loss, rel=1e-9)
+        assert sum(source.loss * source.tokens for source in step.sources.values()) / BATCH_TOKENS == pytest.approx(
+            step.loss, rel=1e-9
+        )
         # A tokenizer of 320 tokens: between one and a few bytes each.
         assert 1 / sizes.max() < step.bits_per_byte * math.log(2) / step.loss < 1.1
         assert step.mfu is None and step.flops_per_second > 0 and step.host_bytes > 1 << 20

@@ -1,0 +1,138 @@
+"""Configuration files: frozen models, YAML, and `--set key.path=value`, with errors that name the key.
+
+Precedence is default, then YAML, then `--set`. The text under a field is its documentation everywhere: help,
+reference and JSON Schema.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from schemas.plumbing.errors import UsageError as UsageError
+
+
+class Config(BaseModel):
+    """Base of every configuration: unknown keys are errors, values do not change, docstrings under fields are their
+    help."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def load_config[C: Config](model: type[C], path: Path | None, settings: tuple[str, ...] = ()) -> C:
+    """Read `path` (or only defaults), apply settings `a.b=value` (values are YAML), and validate; `UsageError` names
+    the key."""
+    values: dict[str, Any] = {}
+    if path is not None:
+        values = _read_yaml(path)
+    for setting in settings:
+        _apply(values, setting)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(describe_validation_error(error, str(path) if path else "configuration")) from None
+
+
+def describe_validation_error(error: ValidationError, where: str) -> str:
+    """One line: `FILE: key.path: what is wrong`, for each fault, joined by `; `."""
+    faults = []
+    for fault in error.errors():
+        key = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            faults.append(f"{key}: unknown key")
+        else:
+            message = fault["msg"].removeprefix("Value error, ")
+            faults.append(
+                f"{key}: {message}, not {_short(fault['input'])}"
+                if fault["type"] != "missing"
+                else f"{key}: is required"
+            )
+    return f"{where}: " + "; ".join(faults)
+
+
+def config_json(config: Config) -> str:
+    """The resolved configuration as canonical JSON: equal configurations give equal text."""
+    return json.dumps(config.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+
+
+def config_hash(config: Config) -> str:
+    return hashlib.sha256(config_json(config).encode()).hexdigest()
+
+
+def config_markdown(model: type[BaseModel], prefix: str = "") -> str:
+    """Rows `| key | type | default | meaning |` for the reference documentation, nested models included."""
+    rows = []
+    for name, field in model.model_fields.items():
+        key = f"{prefix}{name}"
+        annotation = getattr(field.annotation, "__value__", field.annotation)
+        nested = _nested_model(annotation)
+        if nested is annotation and nested is not None:
+            rows.append(config_markdown(nested, f"{key}."))
+            continue
+        default = "required" if field.is_required() else f"`{field.get_default(call_default_factory=True)!r}`"
+        meaning = " ".join((field.description or "").split()).replace("|", "or")
+        rows.append(f"| `{key}` | {_type_text(annotation, nested)} | {default} | {meaning} |")
+        if nested is not None:
+            rows.append(config_markdown(nested, f"{key}.{_place_in(annotation)}"))
+    return "\n".join(row for row in rows if row)
+
+
+def _nested_model(annotation: Any) -> type[BaseModel] | None:
+    """The model that a field holds, one of, or none."""
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def _place_in(annotation: Any) -> str:
+    """What stands before the keys of each model that a field holds several of."""
+    origin = get_origin(annotation)
+    return "N." if origin is tuple else "NAME." if origin is dict else ""
+
+
+def _type_text(annotation: Any, nested: type[BaseModel] | None) -> str:
+    if nested is not None:
+        return {"N.": "list", "NAME.": "groups by name"}.get(_place_in(annotation), "group or None")
+    text = getattr(annotation, "__name__", str(annotation)) if "[" not in str(annotation) else str(annotation)
+    return text.replace("|", "or").replace("typing.", "").replace("pathlib._local.", "").replace("pathlib.", "")
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UsageError(f"{path}: no such configuration file")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: must be a mapping of keys to values, not a {type(values).__name__}")
+    return values
+
+
+def _apply(values: dict[str, Any], setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise UsageError(f"--set {setting}: must look like key.path=value")
+    *parents, last = key.split(".")
+    for parent in parents:
+        child = values.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise UsageError(f"--set {setting}: {parent} is not a group of keys")
+        values = child
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UsageError(f"--set {setting}: the value is not valid YAML") from None
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

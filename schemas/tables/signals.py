@@ -1,0 +1,20 @@
+"""`signals`: every score of every document. Its columns are generated from the declared signals, so that a new
+signal is declared once."""
+
+from schemas.contract import Check, Column, Table
+
+
+def signals_table(columns: tuple[Column, ...], checks: tuple[Check, ...] = ()) -> Table:
+    """The contract of `signals` for the given signal columns."""
+    return Table(
+        name="signals",
+        grain="one extracted document",
+        key=("doc_id",),
+        partition_by=("crawl",),
+        columns=(
+            Column(name="doc_id", type="string", description="the document"),
+            Column(name="crawl", type="string", description="its crawl"),
+            *columns,
+        ),
+        checks=checks,
+    )

@@ -1,0 +1,1 @@
+"""Questions about a lake and about settings; nothing is written."""

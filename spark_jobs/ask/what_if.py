@@ -1,0 +1,329 @@
+"""What another policy would keep, from the measurements that the lake holds; nothing is written, and Spark is not
+started."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.contract import Table
+from schemas.plumbing.errors import NothingToDo, UsageError
+from schemas.tables.documents import DOCUMENTS
+from schemas.tables.runs import RUNS
+from schemas.tables.tokens import TOKENS
+from spark_jobs.lake.columns import LakeColumns, join_columns, lists_by_document
+from spark_jobs.signals import SIGNALS, SIGNALS_TABLE
+from spark_jobs.signals.basic import CHARACTER_COUNT
+from spark_jobs.signals.gopher_quality import WORD_COUNT
+from spark_jobs.stages.decide.decide import Source, decide, sources
+from spark_jobs.stages.decide.policy import Policy
+from spark_jobs.stages.decide.recorded_policy import recorded_policy
+
+DOMAINS_SHOWN = 20
+BATCH = 1 << 17
+"""Documents decided at once; it bounds the memory of the matrix of rules."""
+CHARACTERS = CHARACTER_COUNT.column.name
+WORDS = WORD_COUNT.column.name
+
+
+@dataclass(frozen=True)
+class Amount:
+    """Documents and what they hold; weighted words count as often as sampling weights repeat them, tokens are
+    estimated."""
+
+    documents: int
+    words: int
+    weighted_words: float
+    characters: int
+    tokens: int | None
+
+
+@dataclass(frozen=True)
+class RuleEffect:
+    """A rule under its policy: documents that fail it, those that fail no other, and what would be kept without it."""
+
+    name: str
+    fail: int
+    only: int
+    documents_without: int
+    words_without: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a policy makes of the documents."""
+
+    policy: str
+    kept: Amount
+    rejected: int
+    failed: int
+    buckets: dict[str, int]
+    """Kept documents by bucket."""
+    rules: tuple[RuleEffect, ...]
+    """The rule that most documents fail comes first."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """Documents and words of a language or a domain that each policy keeps; gained are those that only the second
+    does."""
+
+    name: str
+    before: int
+    after: int
+    gained: int
+    lost: int
+    words_before: int
+    words_after: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two policies on the same documents."""
+
+    lake: str
+    versions: dict[str, int | None]
+    """Version of each table that was looked at; None where the lake has none, which counts as empty."""
+    unmeasured: tuple[str, ...]
+    """Signals that a policy looks at and no document has a value of: what waits for them rejects nothing."""
+    sample: float
+    records: int
+    with_text: int
+    tokens_per_character: float | None
+    before: Outcome
+    after: Outcome
+    total: Change
+    languages: tuple[Change, ...]
+    domains: tuple[Change, ...]
+
+
+@dataclass(frozen=True)
+class BucketLimits:
+    """Percentiles of one language's values."""
+
+    language: str
+    limits: tuple[float, ...]
+    documents: int
+
+
+def compare(columns: LakeColumns, before: Policy, after: Policy) -> Comparison:
+    """Decide on every document by both policies. Raises `NothingToDo` where the lake has no document."""
+    wanted = [
+        *sources(before),
+        *sources(after),
+        Source(DOCUMENTS, ("domain",)),
+        Source(SIGNALS_TABLE, (CHARACTERS, WORDS)),
+    ]
+    measured = gather(columns, wanted)
+    per_character = tokens_per_character(columns, measured)
+    sizes = _Sizes(measured, per_character)
+    looked_at = dict(
+        zip((*before.signal_keys, *after.signal_keys), (*before.signal_columns, *after.signal_columns), strict=True)
+    )
+    first, second = _Tally(before), _Tally(after)
+    for batch in measured.to_batches(max_chunksize=BATCH):
+        first.add(batch)
+        second.add(batch)
+    kept = first.kept, second.kept
+    is_extracted = pc.equal(measured["extract_status"], "extracted")
+    return Comparison(
+        lake=columns.lake,
+        versions=dict(sorted(columns.versions.items())),
+        unmeasured=tuple(key for key, column in looked_at.items() if measured[column].null_count == len(measured)),
+        sample=columns.sample,
+        records=len(measured),
+        with_text=pc.sum(is_extracted).as_py(),
+        tokens_per_character=per_character,
+        before=first.outcome(sizes),
+        after=second.outcome(sizes),
+        total=changes(pa.repeat("all", len(measured)), *kept, sizes.words)[0],
+        languages=changes(pc.fill_null(measured["language"], "none found"), *kept, sizes.words),
+        domains=changes(pc.fill_null(measured["domain"], "none"), *kept, sizes.words, most_changed=DOMAINS_SHOWN),
+    )
+
+
+def parse_percentiles(text: str) -> tuple[float, float]:
+    """`0.3,0.6` as two numbers; raises `UsageError` for anything else."""
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        low, high = 0.0, 0.0
+    if not 0 < low < high < 1:
+        raise UsageError(f"--percentiles {text}: must be two ascending fractions of 1, such as 0.3,0.6")
+    return low, high
+
+
+def bucket_limits(
+    columns: LakeColumns, signal: str, percentiles: tuple[float, ...], policy: Policy | None
+) -> tuple[BucketLimits, ...]:
+    """Percentiles (fractions of 1) of a signal by language, over the documents that the policy keeps, its buckets
+    aside, or over all with text.
+
+    Raises `UsageError` for an unknown signal and `NothingToDo` where no document has a value.
+    """
+    column = next((known.column.name for known in SIGNALS if known.key == signal), None)
+    if column is None:
+        raise UsageError(f"--signal {signal}: there is no such signal")
+    policy = policy.model_copy(update={"buckets": None}) if policy is not None else None
+    measured = gather(
+        columns,
+        [
+            *(sources(policy) if policy is not None else ()),
+            Source(DOCUMENTS, ("language",)),
+            Source(SIGNALS_TABLE, (column,)),
+        ],
+    )
+    if policy is not None:
+        batches = measured.to_batches(max_chunksize=BATCH)
+        measured = measured.filter(pa.array(np.concatenate([decide(policy, batch).kept for batch in batches])))
+    measured = measured.filter(pc.and_(measured[column].is_valid(), measured["language"].is_valid()))
+    if not len(measured):
+        raise NothingToDo(f"no document in {columns.lake} has a value of {signal}")
+    values = measured[column].to_numpy().astype(np.float64)
+    languages = measured["language"].combine_chunks().dictionary_encode()
+    codes = languages.indices.to_numpy()
+    found = [(language, values[codes == code]) for code, language in enumerate(languages.dictionary.to_pylist())]
+    return tuple(
+        BucketLimits(language, tuple(map(float, np.quantile(of_it, percentiles))), len(of_it))
+        for language, of_it in sorted(found, key=lambda f: f[0])
+    )
+
+
+def policy_of_lake(columns: LakeColumns) -> tuple[Policy, tuple[str, ...]]:
+    """The policy of the newest selection in the ledger, and what of it this version cannot read. Raises `UsageError`
+    where there is none."""
+    runs = columns.read(RUNS, ("stage", "started_at", "run_id", "config"))
+    selections = runs.filter(pc.equal(runs["stage"], "select_corpus")).sort_by(
+        [("started_at", "ascending"), ("run_id", "ascending")]
+    )
+    if not len(selections):
+        raise UsageError(f"{columns.lake}: no selection is in its ledger; name two policies to compare")
+    return recorded_policy(json.loads(selections["config"][-1].as_py())["policy"])
+
+
+def gather(columns: LakeColumns, wanted: Iterable[Source]) -> pa.Table:
+    """One row a document, with what all sources name; the first of them is `documents`."""
+    merged: dict[Table, Source] = {}
+    for source in wanted:
+        known = merged.get(source.table, source)
+        merged[source.table] = Source(
+            source.table,
+            tuple(dict.fromkeys((*known.columns, *source.columns))),
+            known.flag or source.flag,
+            source.many,
+        )
+    documents = merged.pop(DOCUMENTS)
+    rows = columns.read(DOCUMENTS, ("doc_id", *documents.columns))
+    if not len(rows):
+        raise NothingToDo(f"{columns.lake}: there is no document{' in the sample' if columns.sample < 1 else ''}")
+    for source in merged.values():
+        found = columns.read(source.table, ("doc_id", *source.columns))
+        rows = join_columns(
+            rows, lists_by_document(found, source.columns) if source.many else found, source.columns, source.flag
+        )
+    return rows.combine_chunks()
+
+
+def tokens_per_character(columns: LakeColumns, measured: pa.Table) -> float | None:
+    """How many tokens the lake's own tokenizer makes of a character of the documents that it has seen; None before
+    it has."""
+    tokens = columns.read(TOKENS, ("doc_id", "n_tokens"))
+    seen = join_columns(measured.select(["doc_id", CHARACTERS]), tokens, ("n_tokens",), None).drop_null()
+    characters = pc.sum(seen[CHARACTERS]).as_py()
+    return pc.sum(seen["n_tokens"]).as_py() / characters if characters else None
+
+
+def changes(
+    names: pa.Array, before: np.ndarray, after: np.ndarray, words: np.ndarray, most_changed: int | None = None
+) -> tuple[Change, ...]:
+    """Sums by name over documents that one of the policies keeps, the most documents first; or the names with the
+    most gained and lost."""
+    encoded = (names.combine_chunks() if isinstance(names, pa.ChunkedArray) else names).dictionary_encode()
+    codes, count = encoded.indices.to_numpy(), len(encoded.dictionary)
+
+    def total(weights: np.ndarray) -> np.ndarray:
+        return np.bincount(codes, weights, count).astype(np.int64)
+
+    sums = [total(part) for part in (before, after, after & ~before, before & ~after, before * words, after * words)]
+    rows = [
+        Change(name, *(int(part[code]) for part in sums)) for code, name in enumerate(encoded.dictionary.to_pylist())
+    ]
+    if most_changed is None:
+        shown = sorted(
+            (row for row in rows if row.before or row.after), key=lambda row: (-row.before, -row.after, row.name)
+        )
+        return tuple(shown) or (Change("all", 0, 0, 0, 0, 0, 0),)
+    return tuple(
+        sorted((row for row in rows if row.gained or row.lost), key=lambda row: (-row.gained - row.lost, row.name))[
+            :most_changed
+        ]
+    )
+
+
+class _Sizes:
+    """Words and characters of each document; 0 where nothing was measured."""
+
+    def __init__(self, measured: pa.Table, per_character: float | None) -> None:
+        self.words = pc.fill_null(measured[WORDS], 0).to_numpy().astype(np.float64)
+        self.characters = pc.fill_null(measured[CHARACTERS], 0).to_numpy().astype(np.float64)
+        self.per_character = per_character
+
+    def amount(self, kept: np.ndarray, weight: np.ndarray) -> Amount:
+        characters = int(self.characters[kept].sum())
+        tokens = round(characters * self.per_character) if self.per_character is not None else None
+        return Amount(
+            int(kept.sum()), int(self.words[kept].sum()), float((self.words * weight).sum()), characters, tokens
+        )
+
+
+class _Tally:
+    """What a policy decides on one batch after the other."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._kept: list[np.ndarray] = []
+        self._weights: list[np.ndarray] = []
+        self._buckets = np.zeros(3, np.int64)
+        self._failed = 0
+        self._rules: dict[str, np.ndarray] = {}
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        decided = decide(self._policy, batch)
+        words = pc.cast(pc.fill_null(batch[WORDS], 0), pa.float64()).to_numpy()
+        alone = decided.against & (decided.against.sum(axis=1, keepdims=True) == 1)
+        effects = np.stack([decided.against.sum(axis=0), alone.sum(axis=0), words @ alone], axis=1)
+        for name, effect in zip(decided.rules, effects, strict=True):
+            self._rules[name] = self._rules.get(name, 0) + effect
+        self._kept.append(decided.kept)
+        self._weights.append(decided.weight)
+        self._buckets += np.bincount(decided.bucket[decided.kept & (decided.bucket >= 0)], minlength=3)
+        self._failed += int(decided.failed.sum())
+
+    @property
+    def kept(self) -> np.ndarray:
+        return np.concatenate(self._kept)
+
+    def outcome(self, sizes: _Sizes) -> Outcome:
+        kept = self.kept
+        amount = sizes.amount(kept, np.concatenate(self._weights))
+        rules = [
+            RuleEffect(name, int(fail), int(only), amount.documents + int(only), amount.words + int(words))
+            for name, (fail, only, words) in self._rules.items()
+            # What has no text is rejected by no choice of the policy's.
+            if not name.startswith("extract.")
+        ]
+        return Outcome(
+            policy=self._policy.name,
+            kept=amount,
+            rejected=len(kept) - amount.documents - self._failed,
+            failed=self._failed,
+            buckets=dict(zip(("head", "middle", "tail"), map(int, self._buckets), strict=True))
+            if self._policy.buckets is not None
+            else {},
+            rules=tuple(sorted(rules, key=lambda rule: -rule.fail)),
+        )

@@ -1,0 +1,1 @@
+"""Pages over HTTP into WARC files."""

@@ -1,0 +1,1 @@
+"""The lake: how a stage runs, where tables are, and who has written what."""

@@ -1,0 +1,230 @@
+"""Run one stage: read its tables, transform, check, write, and enter the run in the ledger, in this order.
+
+A stage whose configuration, code and inputs are those of its last entry in the ledger is already done and is not run
+again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Literal
+
+import structlog
+from pyspark.sql import Column, DataFrame, Observation, Row, SparkSession
+from pyspark.sql import functions as F
+
+from schemas.contract import Table
+from schemas.plumbing.code_version import code_version
+from schemas.plumbing.configuration import Config, config_json
+from schemas.plumbing.errors import ContractError, HeadwaterError
+from schemas.tables.runs import RUNS
+from spark_jobs.lake import delta
+from spark_jobs.lake.progress import progress_line
+
+log = structlog.get_logger()
+
+
+class StageError(HeadwaterError):
+    """A stage failed; the message names the stage and the cause in one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A transformation from tables to one table.
+
+    `transform(*inputs, config=...)` gets a DataFrame for each of `reads`, in order. With scope `crawl` it sees and
+    replaces one crawl's rows; with scope `lake` the whole table. `conserves` names the input each of whose rows must
+    come out exactly once.
+    """
+
+    name: str
+    reads: tuple[Table, ...]
+    writes: Table
+    config: type[Config]
+    transform: Callable[..., DataFrame]
+    scope: Literal["crawl", "lake"] = "crawl"
+    conserves: Table | None = None
+    counts: Callable[[], Mapping[str, Column]] = dict
+    """Aggregates observed during the write, for the ledger and the report."""
+    observes_reading: bool = False
+    """Whether the transform also takes `observation`, and counts in it what it reads but does not give out."""
+    models: Callable[[Any], Mapping[str, str]] = field(default=lambda config: {})
+    """Files that the configuration names (models, lists), with their SHA-256."""
+    keep: Callable[[Any], bool] = field(default=lambda config: False)
+    """Whether what was made under the same settings stays when inputs or code have changed."""
+    grow: Callable[..., DataFrame | None] | None = None
+    """For scope `lake`: `grow(stored, *inputs, config=...)` gives the rows that the stored table lacks, to be
+    appended; None where all are written anew."""
+    enabled: Callable[[Any], bool] = field(default=lambda config: True)
+    """Whether a pipeline runs the stage under this configuration; where it does not, later stages read an empty
+    table in its place."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished execution, as the ledger has it."""
+
+    stage: str
+    output_version: int
+    counts: dict[str, int]
+    seconds: float
+    repeated: bool
+    """False where the ledger showed that nothing had to be done."""
+
+
+@dataclass(frozen=True)
+class Lake:
+    """Where the tables are, which crawl a run is about, and the inputs that come from outside the lake."""
+
+    spark: SparkSession
+    path: str
+    crawl: str
+    outside: Mapping[str, DataFrame]
+
+    @cached_property
+    def newest_runs(self) -> dict[tuple[str, str | None], Row]:
+        """The newest entry of each stage and crawl in the ledger, as it was when first asked."""
+        if not delta.table_exists(self.spark, self.path, RUNS):
+            return {}
+        newest = F.max_by(F.struct("fingerprint", "config", "output_version", "counts", "seconds"), "started_at").alias(
+            "newest"
+        )
+        entries = delta.read_table(self.spark, self.path, RUNS).groupBy("stage", "crawl").agg(newest).collect()
+        return {(entry["stage"], entry["crawl"]): entry["newest"] for entry in entries}
+
+    def has(self, table: Table) -> bool:
+        return delta.table_exists(self.spark, self.path, table)
+
+    def read(self, table: Table, scope: str) -> DataFrame:
+        if table.name in self.outside:
+            return self.outside[table.name]
+        data = delta.read_table(self.spark, self.path, table)
+        return data.where(F.col("crawl") == self.crawl) if scope == "crawl" and "crawl" in table.column_names else data
+
+    def version(self, table: Table) -> str:
+        """The Delta version, or for an input from outside a hash of its rows (a listing of files, never data)."""
+        if table.name in self.outside:
+            rows = sorted(map(repr, self.outside[table.name].collect()))
+            return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+        return str(delta.current_version(self.spark, self.path, table))
+
+
+def run_stage(stage: Stage, lake: Lake, config: Config) -> Run:
+    """Bring the stage's table up to date. Raises `ContractError` for data that break a contract and `StageError` for
+    all else that goes wrong."""
+    inputs = {table.name: lake.version(table) for table in stage.reads}
+    models = dict(stage.models(config))
+    fingerprint = stage_fingerprint(stage, lake, config, inputs, models)
+    done = lake.newest_runs.get((stage.name, lake.crawl if stage.scope == "crawl" else None))
+    if done is not None and lake.has(stage.writes):
+        counts = json.loads(done["counts"])
+        is_current = done["fingerprint"] == fingerprint
+        if is_current or (stage.keep(config) and done["config"] == config_json(config) and counts["rows"] > 0):
+            log.info(
+                "stage is up to date" if is_current else "stage is kept: its settings are the same",
+                stage=stage.name,
+                version=done["output_version"],
+            )
+            return Run(stage.name, done["output_version"], counts, done["seconds"], repeated=False)
+    log.info("stage starts", stage=stage.name)
+    started_at, started = datetime.now(UTC), time.monotonic()
+    try:
+        with progress_line(lake.spark, stage.name):
+            reading = {"observation": Observation(f"read by {stage.name}")} if stage.observes_reading else {}
+            tables = [lake.read(table, stage.scope) for table in stage.reads]
+            added = (
+                stage.grow(lake.read(stage.writes, stage.scope), *tables, config=config)
+                if stage.grow and lake.has(stage.writes)
+                else None
+            )
+            output = stage.transform(*tables, config=config, **reading) if added is None else added
+        replace = f"crawl = {_sql_text(lake.crawl)}" if stage.scope == "crawl" else None
+        with progress_line(lake.spark, stage.name):
+            version, counts = delta.write_table(
+                output, lake.path, stage.writes, append=added is not None, replace_where=replace, observe=stage.counts()
+            )
+            if added is not None:
+                counts = {
+                    "appended_rows": counts["rows"],
+                    **delta.count_table(lake.spark, lake.path, stage.writes, stage.counts()),
+                }
+        counts |= {name: count for observation in reading.values() for name, count in observation.get.items()}
+        if stage.conserves is not None:
+            _require_conservation(stage, lake, counts["rows"])
+    except HeadwaterError:
+        raise
+    except Exception as error:
+        raise explain_failure(stage.name, error) from error
+    seconds = time.monotonic() - started
+    entry = {
+        "run_id": uuid.uuid4().hex,
+        "stage": stage.name,
+        "crawl": lake.crawl if stage.scope == "crawl" else None,
+        "fingerprint": fingerprint,
+        "config": config_json(config),
+        "code_version": code_version("spark_jobs"),
+        "inputs": json.dumps(inputs, sort_keys=True),
+        "output_table": stage.writes.name,
+        "output_version": version,
+        "counts": json.dumps(counts, sort_keys=True),
+        "models": json.dumps(models, sort_keys=True),
+        "started_at": started_at,
+        "seconds": seconds,
+    }
+    delta.append_rows(lake.spark.createDataFrame([entry], RUNS.spark()), lake.path, RUNS)
+    log.info("stage done", stage=stage.name, seconds=round(seconds, 1), version=version, **counts)
+    return Run(stage.name, version, counts, seconds, repeated=True)
+
+
+def stage_fingerprint(
+    stage: Stage, lake: Lake, config: Config, inputs: Mapping[str, str], models: Mapping[str, str]
+) -> str:
+    """Hash of all that determines the output: equal fingerprints mean equal rows."""
+    parts = [
+        stage.name,
+        config_json(config),
+        code_version("spark_jobs"),
+        lake.crawl if stage.scope == "crawl" else "",
+        dict(inputs),
+        dict(models),
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def explain_failure(stage: str, error: Exception) -> Exception:
+    """The cause in one line, out of the many that Spark wraps around it; a broken CHECK becomes a `ContractError`."""
+    text = str(error)
+    broken = re.search(
+        r"CHECK constraint (\w+) .*?violated by row with values:(.*?)(?:\n\n|\nJVM|\tat |$)", text, re.DOTALL
+    )
+    if broken:
+        return ContractError(f"{stage}: check {broken[1]} is violated by a row with {' '.join(broken[2].split())}")
+    python_cause = re.findall(r"^(\w[\w.]*(?:Error|Exception|Exit): .*)$", text, re.MULTILINE)
+    line = (
+        python_cause[-1]
+        if python_cause
+        else next((part for part in text.splitlines() if part.strip()), type(error).__name__)
+    )
+    return StageError(f"{stage}: {line}")
+
+
+def _require_conservation(stage: Stage, lake: Lake, rows_out: int) -> None:
+    assert stage.conserves is not None
+    rows_in = lake.read(stage.conserves, stage.scope).count()
+    if rows_in != rows_out:
+        raise ContractError(
+            f"{stage.name}: {rows_in} rows of {stage.conserves.name} went in, but {rows_out} rows of "
+            f"{stage.writes.name} came out"
+        )
+
+
+def _sql_text(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,0 +1,1 @@
+"""How the models that signals need are trained and recorded."""

@@ -1,0 +1,1 @@
+"""From kept documents to the corpus, its tokenizer and its tokens."""

@@ -1,0 +1,1 @@
+"""What is measured of each document, once, for all policies."""

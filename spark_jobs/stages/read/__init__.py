@@ -1,0 +1,1 @@
+"""From WARC records to documents with a text."""

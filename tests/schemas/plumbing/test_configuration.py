@@ -1,0 +1,77 @@
+"""Configuration files and settings: every fault names its key."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import Field
+
+from schemas.plumbing.configuration import Config, config_hash, config_markdown, load_config
+from schemas.plumbing.errors import UsageError
+
+
+class Select(Config):
+    threshold: float = Field(default=0.5, le=1)
+    """Share above which a page is rejected."""
+
+
+class Settings(Config):
+    name: str = "web"
+    """What to call it."""
+    select: Select = Select()
+
+
+def written(tmp_path, text: str):
+    path = tmp_path / "settings.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_settings_override_the_file_which_overrides_defaults(tmp_path):
+    path = written(tmp_path, "name: news\nselect: {threshold: 0.25}")
+    assert load_config(Settings, None) == Settings(name="web", select=Select(threshold=0.5))
+    assert load_config(Settings, path) == Settings(name="news", select=Select(threshold=0.25))
+    assert load_config(Settings, path, ("select.threshold=0.75",)) == Settings(
+        name="news", select=Select(threshold=0.75)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "message"),
+    [
+        ("nmae: web", (), "settings.yaml: nmae: unknown key"),
+        ("select: {treshold: 1}", (), "settings.yaml: select.treshold: unknown key"),
+        (
+            "select: {threshold: high}",
+            (),
+            "select.threshold: Input should be a valid number, unable to parse string as a number, not 'high'",
+        ),
+        ("select: {threshold: 2}", (), "select.threshold: Input should be less than or equal to 1, not 2"),
+        ("- a", (), "settings.yaml: must be a mapping of keys to values, not a list"),
+        ("a: [", (), "settings.yaml: not valid YAML"),
+        ("", ("name",), "--set name: must look like key.path=value"),
+        ("name: x", ("name.first=y",), "--set name.first=y: name is not a group of keys"),
+    ],
+)
+def test_a_fault_is_one_line_that_names_the_key(tmp_path, text, settings, message):
+    with pytest.raises(UsageError) as raised:
+        load_config(Settings, written(tmp_path, text), settings)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UsageError, match=r"nowhere\.yaml: no such configuration file"):
+        load_config(Settings, tmp_path / "nowhere.yaml")
+
+
+def test_equal_configurations_have_equal_hashes():
+    assert config_hash(Settings()) == config_hash(Settings(name="web"))
+    assert config_hash(Settings()) != config_hash(Settings(name="news"))
+
+
+def test_the_text_under_a_field_is_its_documentation():
+    assert (
+        config_markdown(Settings)
+        == "| `name` | str | `'web'` | What to call it. |\n| `select.threshold` | float | `0.5` | Share above which a "
+        "page is rejected. |"
+    )
