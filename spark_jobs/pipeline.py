@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from schemas.plumbing import configuration
+from schemas.plumbing.configuration import Config
 from schemas.plumbing.errors import ContractError, NothingToDo, UsageError
 from schemas.tables.decisions import DECISIONS
 from schemas.tables.incidents import SUSPECTS
@@ -126,7 +127,7 @@ def run_pipeline(
     inputs = open_lake(spark, config, lake=lake, warc=warc)
     enabled = enabled_stages(config)
     runs = {
-        stage.name: run_stage(stage, inputs, getattr(config, stage.name))
+        stage.name: run_stage(stage, inputs, settings_of(stage, config))
         for stage in stages_until(until)
         if stage in enabled
     }
@@ -158,8 +159,13 @@ def require_policy_can_decide(config: PipelineKeys) -> None:
     require_languages(policy, load_model(config.extract_text.language.model_path()).labels)
 
 
+def settings_of(stage: Stage, config: PipelineKeys) -> Config:
+    """What a stage runs under."""
+    return stage.settings(config) if stage.settings is not None else getattr(config, stage.name)
+
+
 def enabled_stages(config: PipelineKeys) -> tuple[Stage, ...]:
-    return tuple(stage for stage in STAGES if stage.enabled(getattr(config, stage.name)))
+    return tuple(stage for stage in STAGES if stage.enabled(settings_of(stage, config)))
 
 
 def open_lake(spark: SparkSession, config: PipelineKeys, *, lake: str, warc: str) -> Lake:
@@ -230,7 +236,7 @@ def plan_lines(spark: SparkSession, config: PipelineKeys, *, lake: str, warc: st
     files = read_warc.warc_files(spark, warc, config.crawl).count()
     lines = [f"WARC files: {files}"]
     for stage in STAGES:
-        if not stage.enabled(getattr(config, stage.name)):
+        if not stage.enabled(settings_of(stage, config)):
             lines.append(f"{stage.name:<20} is off")
             continue
         there = delta.table_exists(spark, lake, stage.writes)

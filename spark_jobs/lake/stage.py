@@ -49,6 +49,12 @@ class Stage:
     reads: tuple[Table, ...]
     writes: Table
     config: type[Config]
+    state: tuple[Table, ...] = ()
+    """Tables that the stage also reads, after `reads`, and that later stages write: what earlier runs left. They are
+    empty where a lake has none, and a new version of one does not make the stage stale."""
+    settings: Callable[[Any], Config] | None = None
+    """What the stage runs under, from the configuration of the whole pipeline; the group of keys of its own name unless
+    given."""
     transform: Callable[..., DataFrame]
     scope: Literal["crawl", "lake"] = "crawl"
     conserves: Table | None = None
@@ -106,6 +112,8 @@ class Lake:
     def read(self, table: Table, scope: str) -> DataFrame:
         if table.name in self.outside:
             return self.outside[table.name]
+        if not self.has(table):
+            return self.spark.createDataFrame([], table.spark())
         data = delta.read_table(self.spark, self.path, table)
         return data.where(F.col("crawl") == self.crawl) if scope == "crawl" and "crawl" in table.column_names else data
 
@@ -139,7 +147,7 @@ def run_stage(stage: Stage, lake: Lake, config: Config) -> Run:
     try:
         with progress_line(lake.spark, stage.name):
             reading = {"observation": Observation(f"read by {stage.name}")} if stage.observes_reading else {}
-            tables = [lake.read(table, stage.scope) for table in stage.reads]
+            tables = [lake.read(table, stage.scope) for table in (*stage.reads, *stage.state)]
             added = (
                 stage.grow(lake.read(stage.writes, stage.scope), *tables, config=config)
                 if stage.grow and lake.has(stage.writes)
