@@ -62,7 +62,7 @@ def write_lake(folder: str, count: int) -> None:
         "doc_id": ids,
         "crawl": ["c"] * count,
         "extract_status": status,
-        "extract_reason": [None if extracted else "not_html" for extracted in has_text],
+        "extract_reason": [None if extracted else "mime" for extracted in has_text],
         "language": draw.choice(["en", "de", "fr", "ru"], count, p=[0.7, 0.1, 0.1, 0.1]),
         "language_score": draw.uniform(0.4, 1, count),
         "domain": [f"d{number}.example" for number in draw.zipf(1.3, count) % 50_000],

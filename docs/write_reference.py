@@ -10,6 +10,7 @@ from pathlib import Path
 import schemas.tables
 from schemas.contract import Table
 from schemas.plumbing.configuration import config_markdown
+from schemas.tables import reasons
 from spark_jobs.pipeline import STAGES, PipelineConfig
 from spark_jobs.signals import SIGNALS
 from spark_jobs.stages.decide.policy import BucketRule, LanguageLimits, LanguageRule, Policy, Rule, WeightRule
@@ -23,6 +24,7 @@ def pages() -> dict[str, str]:
     """File name to content."""
     return {
         "tables.md": tables(),
+        "reasons.md": why(),
         "pipeline.md": pipeline(),
         "training.md": training(),
         "signals.md": signals(),
@@ -42,6 +44,11 @@ def tables() -> str:
     return "# Tables\n\nEvery table of the lake, in data-flow order.\n\n" + "\n".join(
         table.markdown() for table in unique.values()
     )
+
+
+def why() -> str:
+    intro = "Why a page is not in the corpus: the words that tables, `corpus explain` and the report use."
+    return f"# Reasons\n\n{intro}\n\n{reasons.markdown()}"
 
 
 def pipeline() -> str:

@@ -1,6 +1,7 @@
 """`documents`: what each offered WARC record became."""
 
 from schemas.contract import Check, Column, Table
+from schemas.tables import reasons
 
 DOCUMENTS = Table(
     name="documents",
@@ -67,7 +68,8 @@ DOCUMENTS = Table(
             name="extract_reason",
             type="string",
             nullable=True,
-            description="why the record was skipped or failed; null where it was extracted",
+            description="why the record was skipped or failed (see the reference of reasons); null where it was "
+            "extracted",
         ),
         Column(
             name="extract_detail",
@@ -154,6 +156,7 @@ DOCUMENTS = Table(
             condition="(extract_status = 'extracted') = (text IS NOT NULL AND text_hash IS NOT NULL)",
         ),
         Check(name="reason_unless_extracted", condition="(extract_status = 'extracted') = (extract_reason IS NULL)"),
+        Check(name="known_reason", condition=reasons.known_reason()),
         Check(
             name="evidence_when_quarantined",
             condition="(extract_reason <=> 'quarantined') = (safety_evidence IS NOT NULL)",

@@ -204,7 +204,7 @@ def small_lake(spark, tmp_path_factory) -> str:
     }
     skipped = {
         "extract_status": "skipped",
-        "extract_reason": "not_html",
+        "extract_reason": "mime",
         "extract_detail": "image/png",
         "text_hash": None,
     }
@@ -269,7 +269,7 @@ def small_lake(spark, tmp_path_factory) -> str:
             decision(2, "gopher_quality.word_count", "fineweb.list_ratio"),
             decision(3, "duplicate.near"),
             decision(4, "duplicate.exact"),
-            decision(5, "extract.not_html"),
+            decision(5, "extract.mime"),
             decision(6, outcome="failed"),
             decision(7, "language.en", "gopher_quality.word_count"),
             decision(8, outcome="kept"),

@@ -62,7 +62,7 @@ def page(doc_id: str, language: str | None = "en", domain: str = "a.example", **
 def lake(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("lake")
     failed = {"extract_status": "failed", "extract_reason": "timeout"}
-    skipped = {"extract_status": "skipped", "extract_reason": "not_html"}
+    skipped = {"extract_status": "skipped", "extract_reason": "mime"}
     pages = [page("10"), page("20"), page("30", "fr", "b.example"), page("a0", domain="b.example"), page("b0", None)]
     write(folder, DOCUMENTS, *pages, page("c0", **failed), page("d0", **skipped), page("e0", crawl="c2"))
     counted = {"10": 100, "20": 30, "30": 200, "a0": 60, "b0": 10, "e0": 70}

@@ -104,7 +104,7 @@ def test_a_rule_counts_all_that_it_rejects_and_what_it_alone_rejects(page):
         ["gopher_quality.word_count", "2", "0", "2", "100,100"],
         ["duplicate.exact", "1", "1", "3", "100,200"],
         ["duplicate.near", "1", "1", "3", "100,200"],
-        ["extract.not_html", "1", "1", "", ""],
+        ["extract.mime", "1", "1", "", ""],
         ["fineweb.list_ratio", "1", "0", "2", "100,100"],
         ["language.en", "1", "0", "2", "100,100"],
     ]
@@ -121,7 +121,7 @@ def test_what_this_version_cannot_read_of_the_recorded_policy_is_said(page):
 def test_records_without_text_are_listed_by_reason(page):
     assert table_rows(page, "extraction") == [
         ["failed", "timeout", "1", "no answer in 30 s"],
-        ["skipped", "not_html", "1", "image/png"],
+        ["skipped", "mime", "1", "image/png"],
     ]
 
 

@@ -99,7 +99,7 @@ def test_every_document_is_decided_with_every_rule_against_it(spark, documents_o
         {"doc_id": "no_language", "text": "?"},
         {"doc_id": "copy", **ENGLISH},
         {"doc_id": "near_copy", **ENGLISH},
-        {"doc_id": "image", "extract_status": "skipped", "extract_reason": "not_html", "text_hash": None},
+        {"doc_id": "image", "extract_status": "skipped", "extract_reason": "mime", "text_hash": None},
         {"doc_id": "hung", "extract_status": "failed", "extract_reason": "timeout", "text_hash": None},
     )
     signals = {
@@ -143,7 +143,7 @@ def test_every_document_is_decided_with_every_rule_against_it(spark, documents_o
         "no_language": ("rejected", ["language.en"], 0.0),
         "copy": ("rejected", ["duplicate.exact"], 0.0),
         "near_copy": ("rejected", ["duplicate.near"], 0.0),
-        "image": ("rejected", ["extract.not_html"], 0.0),
+        "image": ("rejected", ["extract.mime"], 0.0),
         "hung": ("failed", [], 0.0),
     }
 
@@ -187,12 +187,12 @@ def test_a_document_with_parts_of_evaluation_sets_is_rejected_for_each(spark, do
 def test_keep_all_keeps_all_that_has_text(spark, documents_of):
     documents = documents_of(
         {"doc_id": "a", "text": "t"},
-        {"doc_id": "b", "extract_status": "skipped", "extract_reason": "empty", "text_hash": None},
+        {"doc_id": "b", "extract_status": "skipped", "extract_reason": "empty_body", "text_hash": None},
     )
     actual = rows_of(
         decided(spark, documents, {"a": {}}, exact=("a",), near=("a",), policy=Config(policy="keep_all").policy)
     )
-    assert actual == {"a": ("kept", [], 1.0), "b": ("rejected", ["extract.empty"], 0.0)}
+    assert actual == {"a": ("kept", [], 1.0), "b": ("rejected", ["extract.empty_body"], 0.0)}
 
 
 def test_a_document_that_was_never_measured_stops_the_run(spark, documents_of):
