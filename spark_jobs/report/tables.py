@@ -88,7 +88,7 @@ def open_tables(spark: SparkSession, lake: str, crawl: str | None) -> Tables:
     corpus, tokens, runs = of(CORPUS), of(TOKENS), stored.get(RUNS.name, spark.createDataFrame([], RUNS.spark()))
     if crawl is not None:
         # Tokens do not know their crawl, but the corpus does; runs on the whole lake concern every crawl.
-        tokens = tokens.join(corpus.select("doc_id"), "doc_id", "left_semi")
+        tokens = tokens.join(corpus.select("doc_id"), "doc_id", how="left_semi")
         runs = runs.where(F.col("crawl").isNull() | (F.col("crawl") == crawl))
     return Tables(
         documents=of(DOCUMENTS),

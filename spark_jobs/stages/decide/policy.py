@@ -338,7 +338,10 @@ def _how_to_give(model: str) -> str:
     if model == "bad_words":
         return "give a folder with a list for each language, --set score_signals.bad_words=DIR"
     if model == "perplexity":
-        return "corpus train perplexity makes one for a language, --set score_signals.models.perplexity.LANGUAGE=FILE names it"
+        return (
+            "corpus train perplexity makes one for a language, --set score_signals.models.perplexity.LANGUAGE=FILE "
+            "names it"
+        )
     return f"corpus train classifier --kind {model} makes one, --set score_signals.models.{model}=FILE names it"
 
 

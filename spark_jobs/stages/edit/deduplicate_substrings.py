@@ -82,7 +82,9 @@ def transform(documents: DataFrame, decisions: DataFrame, signals: DataFrame, *,
     """One row for each stretch to remove; the stretches of one rule do not overlap."""
     ordered = in_order(decisions, signals, config.quality).checkpoint()
     ids = ordered.select("doc_id", "document")
-    texts = documents.join(F.broadcast(ids) if config.broadcast_kept else ids, "doc_id").select("document", "text")
+    texts = documents.join(F.broadcast(ids) if config.broadcast_kept else ids, "doc_id", how="inner").select(
+        "document", "text"
+    )
     found = []
     if config.substring_tokens is not None:
         found.append(repeated_substrings(texts, config).withColumn("rule", F.lit("substring")))
@@ -97,7 +99,7 @@ def transform(documents: DataFrame, decisions: DataFrame, signals: DataFrame, *,
         )
     return (
         reduce(DataFrame.union, found)
-        .join(ordered, "document")
+        .join(ordered, "document", how="inner")
         .withColumns({"kind": F.lit("repeated"), "replacement": F.lit("")})
         .select(*REPEATED_SPANS.column_names)
     )
@@ -133,7 +135,7 @@ def repeated_substrings(texts: DataFrame, config: Config) -> DataFrame:
     within = differing.groupBy("first.document").agg(
         F.collect_list(F.struct("first.start", "first.end")).alias("regions")
     )
-    compared = texts.join(F.broadcast(within) if config.broadcast_kept else within, "document").select(
+    compared = texts.join(F.broadcast(within) if config.broadcast_kept else within, "document", how="inner").select(
         "document", "text", "regions"
     )
     grams = compared.mapInArrow(partial(_gram_batches, tokens=tokens), PLACES).checkpoint()
