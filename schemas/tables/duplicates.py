@@ -10,7 +10,11 @@ SIMILARITIES = Table(
         Column(name="text", type="string", description="hash of the text whose hash is the smaller"),
         Column(name="other", type="string", description="hash of the other text"),
         Column(name="similarity", type="double", description="exact Jaccard similarity of their sets of shingles"),
-        Column(name="scheme", type="string", description="what the sets are made of; similarities of two schemes do not mix"),
+        Column(
+            name="scheme",
+            type="string",
+            description="what the sets are made of; similarities of two schemes do not mix",
+        ),
     ),
     checks=(
         Check(name="once_a_pair", condition="text < other"),
@@ -42,7 +46,9 @@ DUPLICATES = Table(
             description="verified Jaccard similarity of the two texts, 1 for equal ones; null for captures of a page, "
             "whose texts are not compared",
         ),
-        Column(name="rule", type="string", description="name and version of the rule that decided, with its parameters"),
+        Column(
+            name="rule", type="string", description="name and version of the rule that decided, with its parameters"
+        ),
     ),
     checks=(
         Check(name="known_kind", condition="kind IN ('exact', 'near', 'url')"),

@@ -23,7 +23,9 @@ ELIGIBILITY = Table(
             description="every rule that rejects the document, in the policy's order; empty unless rejected",
         ),
         Column(
-            name="weight", type="double", description="sampling weight, the factor of its cluster aside; 0 unless eligible"
+            name="weight",
+            type="double",
+            description="sampling weight, the factor of its cluster aside; 0 unless eligible",
         ),
         Column(
             name="bucket",

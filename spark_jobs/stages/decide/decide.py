@@ -8,7 +8,7 @@ decisions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,15 +24,21 @@ from schemas.tables.documents import DOCUMENTS
 from schemas.tables.duplicates import CLUSTERS, DUPLICATES
 from schemas.tables.eligibility import ELIGIBILITY
 from schemas.tables.incidents import SUSPECTS
-from spark_jobs.kernels.gates import url_gate
-from spark_jobs.kernels.gates.url_gate import load_url_gate
 from spark_jobs.signals import SIGNALS_TABLE
-from spark_jobs.stages.decide.policy import BucketRule, DecontaminationRule, Policy, RightsRule
+from spark_jobs.stages.decide.policy import Policy
+from spark_jobs.stages.decide.rules import (
+    BUCKETS,
+    Buckets,
+    Flags,
+    Languages,
+    Numbers,
+    buckets_of,
+    flags_of,
+    numbers_of,
+    policy_rules,
+    weights_of,
+)
 
-type Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
-type Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
-
-BUCKETS = ("head", "middle", "tail")
 DUPLICATE_RULES = ("duplicate.exact", "duplicate.near", "duplicate.url")
 
 
@@ -99,7 +105,7 @@ class Judged:
     """Documents whose extraction failed; no rule looks at them."""
     weight: Numbers
     """Sampling weight, the factor of its cluster aside; 0 unless eligible."""
-    bucket: np.ndarray[tuple[int], np.dtype[np.int8]]
+    bucket: Buckets
     """Number of the bucket, -1 for none."""
 
     @cached_property
@@ -118,9 +124,9 @@ def judge(policy: Policy, documents: pa.RecordBatch) -> Judged:
     violation.
     """
     status = documents["extract_status"]
-    skipped, failed = _flags(pc.equal(status, "skipped")), _flags(pc.equal(status, "failed"))
+    skipped, failed = flags_of(pc.equal(status, "skipped")), flags_of(pc.equal(status, "failed"))
     has_text = ~(skipped | failed)
-    unmeasured = np.flatnonzero(has_text & ~_flags(documents["is_measured"]))
+    unmeasured = np.flatnonzero(has_text & ~flags_of(documents["is_measured"]))
     if len(unmeasured):
         raise ContractError(
             f"{documents['doc_id'][unmeasured[0]]} has text but no signals: run score_signals on these documents first"
@@ -133,9 +139,9 @@ def judge(policy: Policy, documents: pa.RecordBatch) -> Judged:
     }
     against = {name: flags for name, flags in against.items() if flags.any()}
 
-    languages = _Languages(documents["language"])
+    languages = Languages(documents["language"])
     bucket = (
-        _buckets(policy.buckets, languages, documents)
+        buckets_of(policy.buckets, languages, documents)
         if policy.buckets is not None
         else np.full(len(documents), -1, np.int8)
     )
@@ -146,7 +152,7 @@ def judge(policy: Policy, documents: pa.RecordBatch) -> Judged:
         tuple(against),
         matrix,
         failed,
-        _weights(policy, languages, bucket, documents),
+        weights_of(policy, languages, bucket, documents),
         np.where(has_text, bucket, np.int8(-1)),
     )
     np.copyto(judged.weight, 0.0, where=~judged.eligible)
@@ -179,7 +185,7 @@ def decisions(policy: Policy, judged: pa.RecordBatch) -> pa.RecordBatch:
     An eligible document that repeats a kept one is rejected by a rule for each kind of likeness; every other document
     keeps the rules that it was judged by.
     """
-    eligible = _flags(pc.equal(judged["outcome"], "eligible"))
+    eligible = flags_of(pc.equal(judged["outcome"], "eligible"))
     kinds = duplicate_kinds(judged["kind"])
     duplicate = eligible & kinds.any(axis=1)
     kept = eligible & ~duplicate
@@ -190,7 +196,7 @@ def decisions(policy: Policy, judged: pa.RecordBatch) -> pa.RecordBatch:
         **{name: judged[name] for name in ("doc_id", "crawl", "policy", "bucket")},
         "outcome": pc.if_else(pa.array(kept), "kept", pc.if_else(pa.array(duplicate), "rejected", judged["outcome"])),
         "rejected_by": pc.if_else(pa.array(eligible), rules, judged["rejected_by"]),
-        "weight": pa.array(np.where(kept, _numbers(judged["weight"]) * cluster_factor(policy, judged), 0.0)),
+        "weight": pa.array(np.where(kept, numbers_of(judged["weight"]) * cluster_factor(policy, judged), 0.0)),
     }
     return _rows(DECISIONS, columns)
 
@@ -200,7 +206,7 @@ def duplicate_kinds(kinds: pa.Array) -> np.ndarray[tuple[int, int], np.dtype[np.
     values, rows = pc.list_flatten(kinds), pc.list_parent_indices(kinds).to_numpy(zero_copy_only=False)
     found = np.zeros((len(kinds), len(DUPLICATE_RULES)), bool)
     for number, name in enumerate(DUPLICATE_RULES):
-        found[rows[_flags(pc.equal(values, name.removeprefix("duplicate.")))], number] = True
+        found[rows[flags_of(pc.equal(values, name.removeprefix("duplicate.")))], number] = True
     return found
 
 
@@ -208,7 +214,7 @@ def cluster_factor(policy: Policy, judged: pa.RecordBatch) -> Numbers:
     """What the weight of each document is multiplied by for the size of its cluster."""
     if not policy.rehydration:
         return np.ones(len(judged))
-    size = np.nan_to_num(_numbers(judged["cluster_size"]), nan=1.0)
+    size = np.nan_to_num(numbers_of(judged["cluster_size"]), nan=1.0)
     steps = sorted(policy.rehydration)
     factors = np.array([1.0, *(policy.rehydration[step] for step in steps)])
     return factors[np.searchsorted(steps, size, side="right")]
@@ -218,120 +224,3 @@ def _rows(table: Table, columns: Mapping[str, pa.Array]) -> pa.RecordBatch:
     """The columns in contract order; mapInArrow takes nullable fields only."""
     schema = pa.schema([field.with_nullable(True) for field in table.arrow()])
     return pa.RecordBatch.from_arrays([columns[name] for name in table.column_names], schema=schema)
-
-
-def policy_rules(
-    policy: Policy, languages: _Languages, bucket: np.ndarray[tuple[int], np.dtype[np.int8]], documents: pa.RecordBatch
-) -> Iterator[tuple[str, Flags]]:
-    """Each rule's name and which documents it rejects, in the policy's order.
-
-    Languages come first, then signals, buckets, rights, evaluation sets, training.
-    """
-    if policy.languages:
-        lowest = {rule.language: rule.min_score for rule in policy.languages}
-        wanted = _numbers(documents["language_score"]) >= languages.each(lambda language: lowest.get(language, np.inf))
-        yield language_rule_name(policy), ~wanted
-    for rule in policy.rules:
-        values = _numbers(documents[rule.column])
-        limits = {language: policy.limits_of(rule, language) for language in languages.names}
-        low = languages.each(lambda language, limits=limits: _number_or(limits[language].min, -np.inf))
-        high = languages.each(lambda language, limits=limits: _number_or(limits[language].max, np.inf))
-        # No number is below or above NaN: what was not measured passes.
-        yield rule.name, (values < low) | (values > high)
-    if policy.buckets is not None:
-        for number, name in enumerate(BUCKETS):
-            if getattr(policy.buckets.weights, name) == 0:
-                yield f"bucket.{name}", bucket == number
-    yield from _rights(policy.rights, documents)
-    if policy.decontamination is not None:
-        yield from _contaminated(policy.decontamination, documents)
-    if policy.training.suspects:
-        yield "training.suspect", _flags(pc.is_valid(documents["incident_id"]))
-
-
-def language_rule_name(policy: Policy) -> str:
-    """`language.en` for one language, `language.any` for several."""
-    return f"language.{policy.languages[0].language}" if len(policy.languages) == 1 else "language.any"
-
-
-class _Languages:
-    """The languages of a batch: what is said once of each language reaches each document by its code."""
-
-    def __init__(self, column: pa.Array) -> None:
-        encoded = column.dictionary_encode()
-        self.names: list[str | None] = [*encoded.dictionary.to_pylist(), None]
-        self._codes = pc.fill_null(encoded.indices, len(self.names) - 1).to_numpy(zero_copy_only=False)
-
-    def each(self, value: Callable[[str | None], float]) -> Numbers:
-        """The value of each document's language; it is asked for once a language."""
-        return np.array([value(name) for name in self.names], np.float64)[self._codes]
-
-
-def _buckets(
-    rule: BucketRule, languages: _Languages, documents: pa.RecordBatch
-) -> np.ndarray[tuple[int], np.dtype[np.int8]]:
-    values = _numbers(documents[rule.column])
-    middle, tail = (
-        languages.each(lambda name, i=i: rule.limits[name][i] if name in rule.limits else np.nan) for i in (0, 1)
-    )
-    is_in_one = ~(np.isnan(values) | np.isnan(middle))
-    return np.where(is_in_one, (values >= middle).astype(np.int8) + (values >= tail), -1).astype(np.int8)
-
-
-def _weights(
-    policy: Policy, languages: _Languages, bucket: np.ndarray[tuple[int], np.dtype[np.int8]], documents: pa.RecordBatch
-) -> Numbers:
-    weight = languages.each(lambda language: policy.language_weights.get(language or "", policy.weight))
-    if policy.buckets is not None:
-        of_bucket = [getattr(policy.buckets.weights, name) for name in BUCKETS]
-        # The bucket -1, which is none, takes the last.
-        weight *= np.array([*of_bucket, 1.0])[bucket]
-    for rule in policy.weigh:
-        values = _numbers(documents[rule.column])
-        applies = (values > _number_or(rule.above, np.inf)) | (values < _number_or(rule.below, -np.inf))
-        weight *= np.where(applies, rule.factor, 1.0)
-    return weight
-
-
-def _rights(rule: RightsRule, documents: pa.RecordBatch) -> Iterator[tuple[str, Flags]]:
-    if rule.reject_robots:
-        robots = documents["robots"]
-        named = pc.is_in(pc.list_flatten(robots), value_set=pa.array(rule.reject_robots)).to_numpy(zero_copy_only=False)
-        forbids = np.zeros(len(documents), bool)
-        forbids[pc.list_parent_indices(robots).to_numpy(zero_copy_only=False)[named]] = True
-        yield "rights.robots", forbids
-    if rule.reject_tdm_reservation:
-        yield "rights.tdm_reservation", _flags(pc.equal(documents["tdm_reservation"], 1))
-    if rule.licences:
-        is_one = _flags(pc.is_in(documents["licence"], value_set=pa.array(rule.licences)))
-        yield "rights.licence", ~(is_one & (_numbers(documents["licence_confidence"]) >= rule.min_licence_confidence))
-    if rule.opt_out_lists:
-        # A list means here what it means to the gate before extraction; only its date is another.
-        gate = load_url_gate(url_gate.Config(lists=rule.opt_out_lists))
-        refused = (url is not None and gate.refusal(url) is not None for url in documents["url"].to_pylist())
-        yield "rights.opt_out", np.fromiter(refused, bool, len(documents))
-
-
-def _contaminated(rule: DecontaminationRule, documents: pa.RecordBatch) -> Iterator[tuple[str, Flags]]:
-    """One rule for each evaluation set that occurs; the two lists of a document run side by side."""
-    sets = pc.list_flatten(documents["set_name"])
-    document = pc.list_parent_indices(documents["set_name"]).to_numpy(zero_copy_only=False)
-    is_enough = _numbers(pc.list_flatten(documents["item_share"])) >= rule.max_overlap
-    for name in sorted(rule.sets or pc.unique(sets).to_pylist()):
-        holds = np.zeros(len(documents), bool)
-        holds[document[is_enough & _flags(pc.equal(sets, name))]] = True
-        yield f"decontamination.{name}", holds
-
-
-def _flags(column: pa.Array) -> Flags:
-    """Booleans; null is false."""
-    return pc.fill_null(column, False).to_numpy(zero_copy_only=False)
-
-
-def _numbers(column: pa.Array) -> Numbers:
-    """Numbers as float64, which is exact for counts below 2^53; null is NaN."""
-    return pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
-
-
-def _number_or(value: float | None, otherwise: float) -> float:
-    return otherwise if value is None else value
