@@ -10,8 +10,8 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from spark_jobs.report.tables import Tables
-from spark_jobs.stages.decide.decide import BUCKETS
 from spark_jobs.stages.decide.policy import Policy
+from spark_jobs.stages.decide.rules import BUCKETS
 
 PER_RULE = 3
 KEPT_SHOWN = 6
