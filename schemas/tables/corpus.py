@@ -5,6 +5,7 @@ from schemas.contract import Check, Column, Table
 CORPUS = Table(
     name="corpus",
     grain="one kept document",
+    asked="the text that training sees, and the WARC file and offset that it came from",
     key=("doc_id",),
     partition_by=("crawl", "language"),
     columns=(

@@ -6,6 +6,7 @@ from schemas.tables import reasons
 DECISIONS = Table(
     name="decisions",
     grain="one document under the policy",
+    asked="is it kept, with which weight, and if not, *all* the rules that reject it",
     key=("doc_id",),
     partition_by=("crawl",),
     columns=(

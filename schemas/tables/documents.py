@@ -10,6 +10,8 @@ DOCUMENTS = Table(
         "plain text, "
         "or a stretch of a file that could not be read"
     ),
+    asked="where was it read, and what became of it: extracted, skipped or failed, with the reason; its "
+    "licence, and what its owner forbids",
     key=("doc_id",),
     partition_by=("crawl",),
     columns=(

@@ -5,6 +5,7 @@ from schemas.contract import Check, Column, Table
 SIMILARITIES = Table(
     name="similarities",
     grain="one pair of texts that share a bucket, as they were compared; whether they are similar is for a threshold to say",
+    asked="how similar are two texts, whatever the threshold",
     key=("text", "other", "scheme"),
     columns=(
         Column(name="text", type="string", description="hash of the text whose hash is the smaller"),
@@ -25,6 +26,7 @@ SIMILARITIES = Table(
 DUPLICATES = Table(
     name="duplicates",
     grain="one eligible document that repeats a kept one before it, and the kind of likeness",
+    asked="which kept document stands for it, and how similar they were when compared",
     key=("doc_id", "kind"),
     columns=(
         Column(name="doc_id", type="string", description="the duplicate, to be removed"),
@@ -61,6 +63,7 @@ DUPLICATES = Table(
 CLUSTERS = Table(
     name="clusters",
     grain="one eligible document whose text equals or is similar to another's, directly or through others",
+    asked="how many are there of it",
     key=("doc_id",),
     columns=(
         Column(name="doc_id", type="string", description="the document"),

@@ -5,6 +5,8 @@ from schemas.contract import Check, Column, Table
 ELIGIBILITY = Table(
     name="eligibility",
     grain="one document under the policy, its rules on duplicates aside",
+    asked="may it stand in the corpus, its duplicates aside",
+    explained=False,
     key=("doc_id",),
     partition_by=("crawl",),
     columns=(

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from pyspark.sql import functions as F
 
+from schemas.tables.decontamination import DECONTAMINATION
 from schemas.tables.spans import LINE_SPANS, PII_SPANS, REPEATED_SPANS
+from spark_jobs.lake.tables import Tables
 from spark_jobs.report.ledger import StageRun
-from spark_jobs.report.tables import Tables
 
 _TABLES = {"line": LINE_SPANS, "repeated": REPEATED_SPANS, "pii": PII_SPANS}
 
@@ -77,7 +78,7 @@ def evaluation_sets(tables: Tables, run: StageRun | None) -> tuple[EvaluationSet
     whole = F.count_if(F.col("item_share") == 1)
     hits = {
         row[0]: (row[1], row[2])
-        for row in tables.decontamination.groupBy("set_name").agg(F.count(F.lit(1)), whole).collect()
+        for row in tables.of(DECONTAMINATION).groupBy("set_name").agg(F.count(F.lit(1)), whole).collect()
     }
     names = sorted(name.removesuffix(".ngrams") for name in run.counts if name.endswith(".ngrams"))
     facts = ("items", "short_items", "ignored_items", "ngrams")

@@ -9,7 +9,12 @@ from typing import Any
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from spark_jobs.report.tables import Tables
+from schemas.tables.decisions import DECISIONS
+from schemas.tables.documents import DOCUMENTS
+from schemas.tables.duplicates import DUPLICATES
+from spark_jobs.lake.tables import Tables
+from spark_jobs.report.words import allowed, number
+from spark_jobs.signals import SIGNALS_TABLE
 from spark_jobs.stages.decide.policy import Policy
 from spark_jobs.stages.decide.rules import BUCKETS
 
@@ -45,8 +50,8 @@ class Samples:
 
 def gather_samples(tables: Tables, policy: Policy, rules: list[str]) -> Samples:
     """Samples for `rules` in their order. The same lake gives the same samples, however it is partitioned."""
-    kept = tables.decisions.where(F.col("outcome") == "kept").select("doc_id", F.lit("").alias("rule"))
-    rejected = tables.decisions.select("doc_id", F.explode("rejected_by").alias("rule"))
+    kept = tables.of(DECISIONS).where(F.col("outcome") == "kept").select("doc_id", F.lit("").alias("rule"))
+    rejected = tables.of(DECISIONS).select("doc_id", F.explode("rejected_by").alias("rule"))
     chosen = [
         (row["rule"], row["doc_id"])
         for row in _first_by_hash(kept, KEPT_SHOWN).union(_first_by_hash(rejected, PER_RULE)).collect()
@@ -80,8 +85,10 @@ def _documents(tables: Tables, ids: list[str]) -> dict[str, dict[str, Any]]:
         *RIGHTS.values(),
     )
     # One character more tells whether there is more.
-    wanted = tables.documents.where(F.col("doc_id").isin(ids)).select(
-        *columns, F.substring("text", 1, EXCERPT + 1).alias("text")
+    wanted = (
+        tables.of(DOCUMENTS)
+        .where(F.col("doc_id").isin(ids))
+        .select(*columns, F.substring("text", 1, EXCERPT + 1).alias("text"))
     )
     return {row["doc_id"]: row.asDict() for row in wanted.collect()} if ids else {}
 
@@ -94,7 +101,9 @@ def _values(
         return {}
     ids = sorted(documents)
     found: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {doc_id: {} for doc_id in ids}
-    for row in tables.signals.where(F.col("doc_id").isin(ids)).select("doc_id", *policy.signal_columns).collect():
+    for row in (
+        tables.of(SIGNALS_TABLE).where(F.col("doc_id").isin(ids)).select("doc_id", *policy.signal_columns).collect()
+    ):
         language = documents[row["doc_id"]]["language"]
         for rule in policy.rules:
             limits = policy.limits_of(rule, language)
@@ -112,34 +121,26 @@ def _values(
     for doc_id, document in documents.items():
         for rule, column in RIGHTS.items():
             found[doc_id][rule] = ((column, str(document[column])),)
-    originals = {}
-    for kind, duplicates in (("exact", tables.exact_duplicates), ("near", tables.near_duplicates)):
-        for row in (
-            duplicates.where(F.col("doc_id").isin(ids)).select("doc_id", "representative_id", "similarity").collect()
-        ):
-            originals[row["doc_id"], kind] = (row["representative_id"], row["similarity"])
+    repeated = (
+        tables.of(DUPLICATES)
+        .where(F.col("doc_id").isin(ids))
+        .select("doc_id", "kind", "representative_id", "similarity")
+    )
+    originals = {
+        (row["doc_id"], row["kind"]): (row["representative_id"], row["similarity"]) for row in repeated.collect()
+    }
     kept_ids = sorted({representative for representative, _ in originals.values()})
     urls = (
-        dict(tables.all_documents.where(F.col("doc_id").isin(kept_ids)).select("doc_id", "url").collect())
+        dict(tables.of_every_crawl(DOCUMENTS).where(F.col("doc_id").isin(kept_ids)).select("doc_id", "url").collect())
         if kept_ids
         else {}
     )
     for (doc_id, kind), (representative, similarity) in originals.items():
         found[doc_id][f"duplicate.{kind}"] = (
             ("repeats", urls.get(representative) or representative),
-            ("similarity", f"{similarity:.3f}"),
+            ("similarity", "not compared" if similarity is None else f"{similarity:.3f}"),
         )
     return found
-
-
-def allowed(low: float | None, high: float | None) -> str:
-    """Limits in words."""
-    parts = [f"at least {low:g}" if low is not None else "", f"at most {high:g}" if high is not None else ""]
-    return " and ".join(filter(None, parts)) or "anything"
-
-
-def number(value: float | None) -> str:
-    return f"{value:.6g}" if value is not None else "not measured"
 
 
 def _sample(document: dict[str, Any], rule: str, values: dict[str, tuple[tuple[str, str], ...]]) -> Sample:

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
-from spark_jobs.report.tables import Tables
-from spark_jobs.signals import SIGNALS, Signal
+from spark_jobs.lake.tables import Tables
+from spark_jobs.signals import SIGNALS, SIGNALS_TABLE, Signal
 from spark_jobs.stages.decide.policy import Policy, Rule
 
 BINS = 24
@@ -60,7 +60,11 @@ def gather_histograms(tables: Tables, policy: Policy) -> tuple[Histogram, ...]:
         def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             yield from count_bins(batches, columns, edges)
 
-        found = tables.signals.select(*dict.fromkeys(columns)).mapInArrow(count, "rule int, bin int, documents bigint")
+        found = (
+            tables.of(SIGNALS_TABLE)
+            .select(*dict.fromkeys(columns))
+            .mapInArrow(count, "rule int, bin int, documents bigint")
+        )
         counted = {
             (row["rule"], row["bin"]): row["documents"]
             for row in found.groupBy("rule", "bin").agg(F.sum("documents").alias("documents")).collect()

@@ -27,9 +27,9 @@ from spark_jobs.ask.what_if import compare, policy_of_lake
 from spark_jobs.kernels.archives.warc_writer import record_id, write_record
 from spark_jobs.lake import delta
 from spark_jobs.lake.columns import LakeColumns
+from spark_jobs.lake.tables import open_tables
 from spark_jobs.pipeline import STAGES, PipelineConfig, run_pipeline
 from spark_jobs.report.outcomes import rule_counts
-from spark_jobs.report.tables import open_tables
 from tests.end_to_end.conftest import corpus
 from training.lake_tables import append_rows
 

@@ -18,7 +18,7 @@ from schemas.tables.corpus import CORPUS
 from schemas.tables.decisions import DECISIONS
 from schemas.tables.decontamination import DECONTAMINATION
 from schemas.tables.documents import DOCUMENTS
-from schemas.tables.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
+from schemas.tables.duplicates import CLUSTERS, DUPLICATES
 from schemas.tables.incidents import SUSPECTS
 from schemas.tables.models import MODELS
 from schemas.tables.quarantine import QUARANTINE
@@ -227,26 +227,14 @@ def small_lake(spark, tmp_path_factory) -> str:
             measured(7, gopher_quality_word_count=49),
             measured(8, gopher_quality_word_count=100_000),
         ],
-        EXACT_DUPLICATES: [
-            {
-                "doc_id": doc_id(4),
-                "crawl": "c1",
-                "representative_id": doc_id(1),
-                "similarity": 1.0,
-                "rule": "equal text",
-            }
-        ],
-        NEAR_DUPLICATES: [
-            {"doc_id": doc_id(3), "crawl": "c1", "representative_id": doc_id(1), "similarity": 0.875, "rule": "greedy"}
-        ],
-        URL_DUPLICATES: [
-            {
-                "doc_id": doc_id(8),
-                "crawl": "c2",
-                "representative_id": doc_id(1),
-                "page": "river.example/one",
-                "rule": "same page",
-            }
+        DUPLICATES: [
+            {"doc_id": doc_id(n), "crawl": crawl, "kind": kind, "representative_id": doc_id(1), "rule": rule}
+            | {"similarity": similarity}
+            for n, crawl, kind, rule, similarity in (
+                (4, "c1", "exact", "equal text", 1.0),
+                (3, "c1", "near", "greedy", 0.875),
+                (8, "c2", "url", "same page", None),
+            )
         ],
         CLUSTERS: [{"doc_id": doc_id(n), "crawl": "c1", "cluster_id": doc_id(1), "cluster_size": 2} for n in (1, 3)],
         DECONTAMINATION: [
