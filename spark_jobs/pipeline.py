@@ -40,6 +40,7 @@ MEASURE: tuple[Stage, ...] = (
 
 DECIDE: tuple[Stage, ...] = (
     judge_eligible.STAGE,
+    find_candidates.STAGE,
     compare_texts.STAGE,
     deduplicate.STAGE,
     cluster_duplicates.STAGE,
