@@ -18,6 +18,7 @@ from spark_jobs.stages.deduplicate import (
     cluster_duplicates,
     compare_texts,
     deduplicate,
+    find_candidates,
     index_bands,
     minhash_signatures,
 )

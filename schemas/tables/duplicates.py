@@ -18,7 +18,7 @@ CANDIDATE_PAIRS = Table(
 
 SIMILARITIES = Table(
     name="similarities",
-    grain="one pair of texts that share a bucket, as they were compared; whether they are similar is for a threshold "
+    grain="one pair of texts, as they were compared once for all policies; whether they are similar is for a threshold "
     "to say",
     key=("text", "other", "scheme"),
     columns=(
