@@ -18,6 +18,7 @@ from spark_jobs.stages.deduplicate import (
     cluster_duplicates,
     compare_texts,
     deduplicate,
+    find_candidates,
     index_bands,
     minhash_signatures,
 )
@@ -40,6 +41,7 @@ MEASURE: tuple[Stage, ...] = (
 
 DECIDE: tuple[Stage, ...] = (
     judge_eligible.STAGE,
+    find_candidates.STAGE,
     compare_texts.STAGE,
     deduplicate.STAGE,
     cluster_duplicates.STAGE,

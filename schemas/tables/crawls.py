@@ -12,7 +12,8 @@ CRAWLS = Table(
         Column(
             name="ordinal",
             type="int",
-            description="how many crawls had entered the lake before it; of two documents the one of the crawl with the "
+            description="how many crawls had entered the lake before it; of two documents the one of the crawl with "
+            "the "
             "smaller ordinal stands for the other, and a crawl that is extracted again keeps its own",
         ),
         Column(name="entered_at", type="timestamp", description="when it first entered"),

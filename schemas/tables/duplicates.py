@@ -1,10 +1,27 @@
-"""`similarities`, `duplicates` and `clusters`: how alike texts are, and which documents repeat a kept one."""
+"""`candidate_pairs`, `similarities`, `duplicates` and `clusters`: which texts may be alike, how alike they are, and
+which documents repeat a kept one."""
 
 from schemas.contract import Check, Column, Table
 
+CANDIDATE_PAIRS = Table(
+    name="candidate_pairs",
+    grain="one pair of texts of eligible documents that share a bucket, to be compared under the policy",
+    asked="which texts are to be compared under the policy",
+    explained=False,
+    key=("text", "other"),
+    columns=(
+        Column(name="text", type="string", description="hash of the text whose hash is the smaller"),
+        Column(name="other", type="string", description="hash of the other text"),
+        Column(name="doc_id", type="string", description="a document that has the text"),
+        Column(name="other_id", type="string", description="a document that has the other text"),
+    ),
+    checks=(Check(name="once_a_pair", condition="text < other"),),
+)
+
 SIMILARITIES = Table(
     name="similarities",
-    grain="one pair of texts that share a bucket, as they were compared; whether they are similar is for a threshold to say",
+    grain="one pair of texts, as they were compared once for all policies; whether they are similar is for a threshold "
+    "to say",
     asked="how similar are two texts, whatever the threshold",
     key=("text", "other", "scheme"),
     columns=(
@@ -39,7 +56,8 @@ DUPLICATES = Table(
         Column(
             name="representative_id",
             type="string",
-            description="the kept document that stands for it: the first by crawl and quality of those alike in this way",
+            description="the kept document that stands for it: the first by crawl and quality of those alike in this "
+            "way",
         ),
         Column(
             name="similarity",

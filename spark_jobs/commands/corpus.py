@@ -7,6 +7,7 @@ import sys
 import typer
 
 from schemas.plumbing.command_line import run_command
+from spark_jobs.commands.decide import decide
 from spark_jobs.commands.doctor import doctor
 from spark_jobs.commands.explain import explain
 from spark_jobs.commands.fetch import fetch
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 # In the order of a first acquaintance: `corpus --help` keeps it.
-for command in (run, report, explain, what_if, fetch, recall, doctor, schema):
+for command in (run, decide, report, explain, what_if, fetch, recall, doctor, schema):
     app.command()(command)
 app.add_typer(train, name="train")
 

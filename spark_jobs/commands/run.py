@@ -29,9 +29,11 @@ def run(
         ),
     ] = False,
 ) -> int:
-    """Run the pipeline: read, extract, score, deduplicate, select, tokenise. Finished stages are not run again."""
+    """Read and measure a crawl, then decide on all crawls of the lake together: eligible, duplicates, decisions, edits,
+    corpus, tokens. Finished stages are not run again."""
     from spark_jobs.lake.session import start_session
-    from spark_jobs.pipeline import PipelineConfig, plan_lines, run_pipeline, stages_until
+    from spark_jobs.pipeline import PipelineConfig, stages_until
+    from spark_jobs.refresh import plan_lines, run_pipeline
 
     config = load_config(PipelineConfig, pipeline_file(pipeline), tuple(settings or ()))
     stages_until(until)

@@ -20,7 +20,8 @@ from spark_jobs.lake import delta
 
 @dataclass(frozen=True)
 class Invariant:
-    """`sentence` says what holds; `broken_by` gives the ids (a column doc_id) of the documents for which it does not."""
+    """`sentence` says what holds; `broken_by` gives the ids (a column doc_id) of the documents for which it does
+    not."""
 
     sentence: str
     tables: tuple[Table, ...]

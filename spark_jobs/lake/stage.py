@@ -156,7 +156,7 @@ def run_stage(stage: Stage, lake: Lake, config: Config) -> Run:
             reading = {"observation": Observation(f"read by {stage.name}")} if stage.observes_reading else {}
             tables = [lake.read(table, stage.scope) for table in (*stage.reads, *stage.state)]
             added = (
-                stage.grow(lake.read(stage.writes, stage.scope), *tables, config=config)
+                stage.grow(lake.read(stage.writes, stage.scope), *tables, config=config, **reading)
                 if stage.grow and lake.has(stage.writes)
                 else None
             )

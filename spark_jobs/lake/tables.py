@@ -17,7 +17,7 @@ from schemas.tables.crawls import CRAWLS
 from schemas.tables.decisions import DECISIONS
 from schemas.tables.decontamination import DECONTAMINATION
 from schemas.tables.documents import DOCUMENTS
-from schemas.tables.duplicates import CLUSTERS, DUPLICATES, SIMILARITIES
+from schemas.tables.duplicates import CANDIDATE_PAIRS, CLUSTERS, DUPLICATES, SIMILARITIES
 from schemas.tables.eligibility import ELIGIBILITY
 from schemas.tables.incidents import INCIDENTS, SUSPECTS
 from schemas.tables.line_signals import LINE_SIGNALS
@@ -39,6 +39,7 @@ TABLES: tuple[Table, ...] = (
     SIGNATURES,
     BAND_INDEX,
     ELIGIBILITY,
+    CANDIDATE_PAIRS,
     SIMILARITIES,
     DUPLICATES,
     CLUSTERS,

@@ -195,7 +195,7 @@ def decisions(policy: Policy, judged: pa.RecordBatch) -> pa.RecordBatch:
     columns = {
         **{name: judged[name] for name in ("doc_id", "crawl", "policy", "bucket")},
         "outcome": pc.if_else(pa.array(kept), "kept", pc.if_else(pa.array(duplicate), "rejected", judged["outcome"])),
-        "rejected_by": pc.if_else(pa.array(eligible), rules, judged["rejected_by"]),
+        "rejected_by": pc.if_else(pa.array(eligible), rules, judged["rejected_by"].cast(rules.type)),
         "weight": pa.array(np.where(kept, numbers_of(judged["weight"]) * cluster_factor(policy, judged), 0.0)),
     }
     return _rows(DECISIONS, columns)

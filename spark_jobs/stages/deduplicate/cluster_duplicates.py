@@ -7,19 +7,31 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from schemas.tables.documents import DOCUMENTS
-from schemas.tables.duplicates import CLUSTERS, SIMILARITIES
+from schemas.tables.duplicates import CANDIDATE_PAIRS, CLUSTERS, SIMILARITIES
 from schemas.tables.eligibility import ELIGIBILITY
 from spark_jobs.lake.stage import Stage
 from spark_jobs.stages.deduplicate.components import connected_components
-from spark_jobs.stages.deduplicate.settings import Settings, eligible_documents, settings
+from spark_jobs.stages.deduplicate.settings import (
+    Settings,
+    eligible_documents,
+    settings,
+    similar_pairs,
+)
 
 
-def transform(documents: DataFrame, eligibility: DataFrame, similarities: DataFrame, *, config: Settings) -> DataFrame:
+def transform(
+    documents: DataFrame,
+    eligibility: DataFrame,
+    candidate_pairs: DataFrame,
+    similarities: DataFrame,
+    *,
+    config: Settings,
+) -> DataFrame:
     eligible = eligible_documents(documents, eligibility).select("doc_id", "crawl", "text_hash")
     texts = eligible.groupBy("text_hash", *config.within).agg(F.min("doc_id").alias("first"))
     copies = eligible.join(texts, on=["text_hash", *config.within], how="inner").select("doc_id", "first")
     edges = (
-        copies.union(similar_documents(texts, similarities, config))
+        copies.union(similar_documents(texts, similar_pairs(candidate_pairs, similarities, config), config.within))
         .toDF("one", "two")
         .select(F.greatest("one", "two").alias("larger"), F.least("one", "two").alias("smaller"))
         .where(F.col("larger") != F.col("smaller"))
@@ -33,21 +45,16 @@ def transform(documents: DataFrame, eligibility: DataFrame, similarities: DataFr
     )
 
 
-def similar_documents(texts: DataFrame, similarities: DataFrame, config: Settings) -> DataFrame:
+def similar_documents(texts: DataFrame, similar: DataFrame, within: tuple[str, ...]) -> DataFrame:
     """Pairs of the first documents of similar texts, from (text_hash, first)."""
-    similar = similarities.where((F.col("scheme") == config.scheme) & (F.col("similarity") >= config.threshold))
-    one = texts.select(F.col("text_hash").alias("text"), *config.within, F.col("first").alias("one"))
-    two = texts.select(F.col("text_hash").alias("other"), *config.within, F.col("first").alias("two"))
-    return (
-        similar.join(one, on="text", how="inner")
-        .join(two, on=["other", *config.within], how="inner")
-        .select("one", "two")
-    )
+    one = texts.select(F.col("text_hash").alias("text"), *within, F.col("first").alias("one"))
+    two = texts.select(F.col("text_hash").alias("other"), *within, F.col("first").alias("two"))
+    return similar.join(one, on="text", how="inner").join(two, on=["other", *within], how="inner").select("one", "two")
 
 
 STAGE = Stage(
     name="cluster_duplicates",
-    reads=(DOCUMENTS, ELIGIBILITY, SIMILARITIES),
+    reads=(DOCUMENTS, ELIGIBILITY, CANDIDATE_PAIRS, SIMILARITIES),
     writes=CLUSTERS,
     config=None,
     settings=settings,

@@ -1,10 +1,10 @@
 """Which eligible documents repeat a kept one, by the greedy rule; ids and numbers only.
 
-Equal texts, similar texts and captures of one page are decided together, in one order of priority: a document is removed
-exactly if a kept one before it is alike in one of these ways (`kernels/duplicates/greedy.py`). So every removed document
-names a kept one, no chain of likenesses removes anything, and what is decided for the first crawls never changes when
-more come. Documents that are alike to nothing take no part; the others are cut into components of what is alike, each of
-which one task decides.
+Equal texts, similar texts and captures of one page are decided together, in one order of priority: a document is
+removed exactly if a kept one before it is alike in one of these ways (`kernels/duplicates/greedy.py`). So every
+removed document names a kept one, no chain of likenesses removes anything, and what is decided for the first crawls
+never changes when more come. Documents that are alike to nothing take no part; the others are cut into components of
+what is alike, each of which one task decides.
 """
 
 from __future__ import annotations
@@ -18,14 +18,21 @@ from pyspark.sql import functions as F
 
 from schemas.tables.crawls import CRAWLS
 from schemas.tables.documents import DOCUMENTS
-from schemas.tables.duplicates import DUPLICATES, SIMILARITIES
+from schemas.tables.duplicates import CANDIDATE_PAIRS, DUPLICATES, SIMILARITIES
 from schemas.tables.eligibility import ELIGIBILITY
 from spark_jobs.kernels.duplicates.greedy import Candidate, settle
 from spark_jobs.kernels.gates.url_keys import same_page_key
 from spark_jobs.lake.stage import Stage
 from spark_jobs.signals import SIGNALS_TABLE
 from spark_jobs.stages.deduplicate.components import connected_components
-from spark_jobs.stages.deduplicate.settings import Config, Settings, eligible_documents, in_order, settings
+from spark_jobs.stages.deduplicate.settings import (
+    Config,
+    Settings,
+    eligible_documents,
+    in_order,
+    settings,
+    similar_pairs,
+)
 
 SIMILAR = "array<struct<text: bigint, similarity: double>>"
 REMOVALS = pa.schema(
@@ -38,6 +45,7 @@ def transform(
     eligibility: DataFrame,
     crawls: DataFrame,
     signals: DataFrame,
+    candidate_pairs: DataFrame,
     similarities: DataFrame,
     *,
     config: Settings,
@@ -45,7 +53,7 @@ def transform(
     """The documents to remove, with the evidence."""
     eligible = eligible_documents(documents, eligibility)
     placed = in_order(eligible, crawls, signals, config).checkpoint()
-    candidates = alike_documents(placed, similarities, config).checkpoint()
+    candidates = alike_documents(placed, similar_pairs(candidate_pairs, similarities, config), config).checkpoint()
     removals = in_components(candidates, config).mapInArrow(
         partial(_settle_batches, exact=config.exact),
         "position long, kind string, representative long, similarity double",
@@ -61,12 +69,12 @@ def transform(
     )
 
 
-def alike_documents(placed: DataFrame, similarities: DataFrame, config: Settings) -> DataFrame:
+def alike_documents(placed: DataFrame, similar: DataFrame, config: Settings) -> DataFrame:
     """(position, text, page, similar): the fields of `Candidate` for the documents that are alike to another."""
     texts = numbered(placed, "text_hash", "text", config.within)
     documents = placed.join(texts, on=["text_hash", *config.within], how="inner")
     if config.near:
-        documents = documents.join(similar_texts(texts, similarities, config), on="text", how="left")
+        documents = documents.join(similar_texts(texts, similar, config.within), on="text", how="left")
     else:
         documents = documents.withColumn("similar", F.lit(None).cast(SIMILAR))
     if config.url:
@@ -89,15 +97,12 @@ def numbered(placed: DataFrame, key: str, name: str, within: tuple[str, ...]) ->
     return placed.groupBy(key, *within).agg(F.min("position").alias(name), F.count(F.lit(1)).alias("copies"))
 
 
-def similar_texts(texts: DataFrame, similarities: DataFrame, config: Settings) -> DataFrame:
+def similar_texts(texts: DataFrame, similar: DataFrame, within: tuple[str, ...]) -> DataFrame:
     """(text, similar): the numbers of the texts that are similar to each, with the similarity."""
-    is_similar = (F.col("scheme") == config.scheme) & (F.col("similarity") >= config.threshold)
-    pairs = similarities.where(is_similar).select(
-        F.col("text").alias("text_hash"), F.col("other").alias("other_hash"), "similarity"
-    )
-    one = texts.select("text_hash", *config.within, "text")
-    two = texts.select(F.col("text_hash").alias("other_hash"), *config.within, F.col("text").alias("other"))
-    numbers = pairs.join(one, on="text_hash", how="inner").join(two, on=["other_hash", *config.within], how="inner")
+    pairs = similar.toDF("text_hash", "other_hash", "similarity")
+    one = texts.select("text_hash", *within, "text")
+    two = texts.select(F.col("text_hash").alias("other_hash"), *within, F.col("text").alias("other"))
+    numbers = pairs.join(one, on="text_hash", how="inner").join(two, on=["other_hash", *within], how="inner")
     both = numbers.select("text", "other", "similarity").union(numbers.select("other", "text", "similarity"))
     listed = F.collect_list(F.struct(F.col("other").alias("text"), "similarity"))
     return both.groupBy("text").agg(listed.alias("similar"))
@@ -171,7 +176,7 @@ def duplicate_counts() -> Mapping[str, Column]:
 
 STAGE = Stage(
     name="deduplicate",
-    reads=(DOCUMENTS, ELIGIBILITY, CRAWLS, SIGNALS_TABLE, SIMILARITIES),
+    reads=(DOCUMENTS, ELIGIBILITY, CRAWLS, SIGNALS_TABLE, CANDIDATE_PAIRS, SIMILARITIES),
     writes=DUPLICATES,
     config=Config,
     settings=settings,

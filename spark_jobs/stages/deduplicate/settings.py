@@ -88,3 +88,11 @@ def in_order(eligible: DataFrame, crawls: DataFrame, signals: DataFrame, config:
     # After a total sort these numbers ascend over the partitions too. Their values depend on the partitions, but only
     # their order is used and none is stored.
     return ordered.select(*eligible.columns, F.monotonically_increasing_id().alias("position"))
+
+
+def similar_pairs(candidate_pairs: DataFrame, similarities: DataFrame, settings: Settings) -> DataFrame:
+    """(text, other, similarity) of the candidate pairs that are similar. Pairs that only another policy asked for say
+    nothing here: what is decided depends on the documents and the policy, not on what was decided before."""
+    similar = similarities.where((F.col("scheme") == settings.scheme) & (F.col("similarity") >= settings.threshold))
+    asked = candidate_pairs.select("text", "other")
+    return similar.select("text", "other", "similarity").join(asked, on=["text", "other"], how="left_semi")

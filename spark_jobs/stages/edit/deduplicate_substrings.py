@@ -25,6 +25,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from schemas.plumbing import configuration
+from schemas.tables.crawls import CRAWLS
 from schemas.tables.decisions import DECISIONS
 from schemas.tables.documents import DOCUMENTS
 from schemas.tables.spans import REPEATED_SPANS
@@ -78,9 +79,11 @@ def is_enabled(config: Config) -> bool:
     )
 
 
-def transform(documents: DataFrame, decisions: DataFrame, signals: DataFrame, *, config: Config) -> DataFrame:
+def transform(
+    documents: DataFrame, decisions: DataFrame, signals: DataFrame, crawls: DataFrame, *, config: Config
+) -> DataFrame:
     """One row for each stretch to remove; the stretches of one rule do not overlap."""
-    ordered = in_order(decisions, signals, config.quality).checkpoint()
+    ordered = in_order(decisions, crawls, signals, config.quality).checkpoint()
     ids = ordered.select("doc_id", "document")
     texts = documents.join(F.broadcast(ids) if config.broadcast_kept else ids, "doc_id", how="inner").select(
         "document", "text"
@@ -105,12 +108,12 @@ def transform(documents: DataFrame, decisions: DataFrame, signals: DataFrame, *,
     )
 
 
-def in_order(decisions: DataFrame, signals: DataFrame, quality: str) -> DataFrame:
+def in_order(decisions: DataFrame, crawls: DataFrame, signals: DataFrame, quality: str) -> DataFrame:
     """(doc_id, crawl, document) of the kept documents; the number `document` ascends in order of priority."""
     kept = decisions.where(F.col("outcome") == "kept").select("doc_id", "crawl")
-    # Only the order of these numbers is used, and none is stored: see deduplicate_near.
+    # Only the order of these numbers is used, and none is stored: see deduplicate/settings.py.
     return (
-        with_priority(kept, signals, quality)
+        with_priority(kept, crawls, signals, quality)
         .orderBy("priority")
         .select("doc_id", "crawl", F.monotonically_increasing_id().alias("document"))
     )
@@ -196,7 +199,7 @@ def span_counts() -> Mapping[str, Column]:
 
 STAGE = Stage(
     name="deduplicate_substrings",
-    reads=(DOCUMENTS, DECISIONS, SIGNALS_TABLE),
+    reads=(DOCUMENTS, DECISIONS, SIGNALS_TABLE, CRAWLS),
     writes=REPEATED_SPANS,
     config=Config,
     transform=transform,
