@@ -22,6 +22,7 @@ from schemas.tables.documents import DOCUMENTS
 from schemas.tables.spans import LINE_SPANS, PII_SPANS, REPEATED_SPANS
 from spark_jobs.kernels.span_edits import Span, apply_spans
 from spark_jobs.kernels.text_hash import text_hash
+from spark_jobs.lake.session import on_every_worker
 from spark_jobs.lake.stage import Stage
 
 
@@ -30,10 +31,6 @@ class Config(configuration.Config):
 
     source: str = Field(default="web", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     """Name under which a training plan weights these documents."""
-    broadcast_kept: bool = True
-    """Send the ids of the kept documents and their spans to every worker, so that no text is shuffled. Each million
-    takes about 100 MB, and as much again for some millions of spans; beyond some tens of millions a crawl, set this
-    to false."""
 
 
 def transform(
@@ -53,7 +50,7 @@ def transform(
     columns = ("doc_id", "crawl", "url", "domain", "language", "text", "warc_path", "warc_offset")
     texts = documents.where(F.col("extract_status") == "extracted").select(*columns)
     entering = (
-        texts.join(F.broadcast(kept) if config.broadcast_kept else kept, on="doc_id", how="inner")
+        texts.join(on_every_worker(kept), on="doc_id", how="inner")
         .withColumn("source", F.lit(config.source))
         .select(*(name for name in CORPUS.column_names if name != "text_hash"), "spans")
         .mapInArrow(_edit_batches, CORPUS.spark().add("edited", "boolean"))
