@@ -32,6 +32,6 @@ DECISIONS = Table(
         Check(name="known_rules", condition=reasons.known_rules()),
         Check(name="rules_when_rejected", condition="(outcome = 'rejected') = (size(rejected_by) > 0)"),
         Check(name="weight_when_kept", condition="(outcome = 'kept') = (weight > 0)"),
-        Check(name="known_bucket", condition="bucket IN ('head', 'middle', 'tail')"),
+        Check(name="known_bucket", condition=reasons.known_bucket()),
     ),
 )

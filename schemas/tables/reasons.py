@@ -91,6 +91,9 @@ OUTCOMES: dict[str, str] = {
 }
 """Values of `decisions.outcome`. Every record of a crawl has exactly one of them."""
 
+BUCKETS = ("head", "middle", "tail")
+"""Values of `decisions.bucket`, from the lowest values of the policy's signal to the highest (CCNet's names)."""
+
 OWN_FAMILIES: tuple[Family, ...] = (
     Family(
         name="extract",
@@ -112,10 +115,11 @@ OWN_FAMILIES: tuple[Family, ...] = (
         name="bucket",
         meaning="it is in a bucket of quality whose weight is 0",
         given_by="score_signals",
-        rules=(
-            Rule(name="bucket.head", meaning="its value is below the first limit"),
-            Rule(name="bucket.middle", meaning="its value is between the limits"),
-            Rule(name="bucket.tail", meaning="its value is above the second limit"),
+        rules=tuple(
+            Rule(name=f"bucket.{bucket}", meaning=f"its value is {where}")
+            for bucket, where in zip(
+                BUCKETS, ("below the first limit", "between the limits", "above the second limit"), strict=True
+            )
         ),
     ),
     Family(
@@ -215,6 +219,11 @@ def known_rules() -> str:
 def known_outcome() -> str:
     """The SQL condition that `outcome` is of this vocabulary."""
     return f"outcome IN ({_quoted(OUTCOMES)})"
+
+
+def known_bucket() -> str:
+    """The SQL condition that `bucket` is of this vocabulary; documents without one pass."""
+    return f"bucket IN ({_quoted(BUCKETS)})"
 
 
 def markdown() -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.tables.reasons import BUCKETS as BUCKETS
 from spark_jobs.kernels.gates import url_gate
 from spark_jobs.kernels.gates.url_gate import load_url_gate
 from spark_jobs.stages.decide.policy import BucketRule, DecontaminationRule, Policy, RightsRule
@@ -20,8 +21,6 @@ from spark_jobs.stages.decide.policy import BucketRule, DecontaminationRule, Pol
 type Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 type Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
 type Buckets = np.ndarray[tuple[int], np.dtype[np.int8]]
-
-BUCKETS = ("head", "middle", "tail")
 
 
 def policy_rules(
