@@ -2,8 +2,8 @@
 
 Two uses need two tables. A splitter of words must know letters and signs from digits and punctuation of the same
 script; where each character counts for itself, whole blocks are simpler and do no harm. Both have the same scripts:
-Thai, Lao, Burmese, Khmer, kana and Han. The hexagrams between the two large blocks of Han, 4DC0 to 4DFF, are symbols and belong to
-no script; the iteration mark and the zero of Han, 3005 to 3007, and half-width katakana belong to theirs.
+Thai, Lao, Burmese, Khmer, kana and Han. The hexagrams between the two large blocks of Han, 4DC0 to 4DFF, are symbols
+and belong to no script; the iteration mark and the zero of Han, 3005 to 3007, and half-width katakana belong to theirs.
 """
 
 from __future__ import annotations

@@ -12,11 +12,11 @@ from pyspark.sql import functions as F
 from schemas.tables.decisions import DECISIONS
 from schemas.tables.documents import DOCUMENTS
 from schemas.tables.duplicates import DUPLICATES
+from schemas.tables.reasons import BUCKETS
 from spark_jobs.lake.tables import Tables
 from spark_jobs.report.words import allowed, number
 from spark_jobs.signals import SIGNALS_TABLE
 from spark_jobs.stages.decide.policy import Policy
-from spark_jobs.stages.decide.rules import BUCKETS
 
 PER_RULE = 3
 KEPT_SHOWN = 6

@@ -24,10 +24,10 @@ from schemas.tables.documents import DOCUMENTS
 from schemas.tables.duplicates import CLUSTERS, DUPLICATES
 from schemas.tables.eligibility import ELIGIBILITY
 from schemas.tables.incidents import SUSPECTS
+from schemas.tables.reasons import BUCKETS
 from spark_jobs.signals import SIGNALS_TABLE
 from spark_jobs.stages.decide.policy import Policy
 from spark_jobs.stages.decide.rules import (
-    BUCKETS,
     Buckets,
     Flags,
     Languages,

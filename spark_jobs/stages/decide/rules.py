@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.tables.reasons import BUCKETS as BUCKETS
+from schemas.tables.reasons import BUCKETS
 from spark_jobs.kernels.gates import url_gate
 from spark_jobs.kernels.gates.url_gate import load_url_gate
 from spark_jobs.stages.decide.policy import BucketRule, DecontaminationRule, Policy, RightsRule
