@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 from schemas.contract import Table
 from schemas.plumbing.errors import NothingToDo, UsageError
 from schemas.tables.documents import DOCUMENTS
-from schemas.tables.reasons import BUCKETS
 from schemas.tables.runs import RUNS
 from schemas.tables.tokens import TOKENS
 from spark_jobs.lake.columns import LakeColumns, join_columns, lists_by_document
@@ -323,7 +322,7 @@ class _Tally:
             kept=amount,
             rejected=len(kept) - amount.documents - self._failed,
             failed=self._failed,
-            buckets=dict(zip(BUCKETS, map(int, self._buckets), strict=True))
+            buckets=dict(zip(("head", "middle", "tail"), map(int, self._buckets), strict=True))
             if self._policy.buckets is not None
             else {},
             rules=tuple(sorted(rules, key=lambda rule: -rule.fail)),
