@@ -19,7 +19,7 @@ from spark_jobs.lake.session import SessionConfig
 from spark_jobs.lake.stage import Lake, Run, Stage, run_stage
 from spark_jobs.stages.decide import select_corpus
 from spark_jobs.stages.decide.decide import sources
-from spark_jobs.stages.decide.policy import require_languages, require_models
+from spark_jobs.stages.decide.requirements import require_languages, require_models
 from spark_jobs.stages.deduplicate import (
     cluster_duplicates,
     deduplicate_exact,

@@ -90,7 +90,8 @@ class Comparison:
     versions: dict[str, int | None]
     """Version of each table that was looked at; None where the lake has none, which counts as empty."""
     unmeasured: tuple[str, ...]
-    """Signals that a policy looks at and no document has a value of: what waits for them rejects nothing."""
+    """Signals and columns of documents that a policy looks at and no document has a value of: what waits for them
+    rejects nothing."""
     sample: float
     records: int
     with_text: int
@@ -125,6 +126,11 @@ def compare(columns: LakeColumns, before: Policy, after: Policy) -> Comparison:
     looked_at = dict(
         zip((*before.signal_keys, *after.signal_keys), (*before.signal_columns, *after.signal_columns), strict=True)
     )
+    looked_at |= {
+        f"documents.{rule.column}": rule.column
+        for rule in (*before.column_rules, *after.column_rules)
+        if rule.missing == "pass"
+    }
     first, second = _Tally(before), _Tally(after)
     for batch in measured.to_batches(max_chunksize=BATCH):
         first.add(batch)

@@ -68,9 +68,10 @@ def sources(policy: Policy) -> tuple[Source, ...]:
         "language",
         "language_score",
         *(name for name, use in needed.items() if use),
+        *policy.document_columns,
     )
     used = {
-        Source(DOCUMENTS, documents): True,
+        Source(DOCUMENTS, tuple(dict.fromkeys(documents))): True,
         Source(SIGNALS_TABLE, policy.signal_columns, flag="is_measured"): True,
         Source(EXACT_DUPLICATES, (), flag="is_exact_duplicate"): policy.duplicates.exact,
         Source(NEAR_DUPLICATES, (), flag="is_near_duplicate"): policy.duplicates.near,

@@ -12,6 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from schemas.plumbing import configuration
+from schemas.plumbing.configuration import Extensible
 from schemas.tables.decisions import DECISIONS
 from schemas.tables.decontamination import DECONTAMINATION
 from schemas.tables.documents import DOCUMENTS
@@ -21,7 +22,8 @@ from spark_jobs.kernels.gates.entry_lists import list_digests
 from spark_jobs.lake.stage import Stage
 from spark_jobs.signals import SIGNALS_TABLE
 from spark_jobs.stages.decide.decide import decisions, sources
-from spark_jobs.stages.decide.policy import Policy, resolve_policy
+from spark_jobs.stages.decide.load_policy import resolve_policy
+from spark_jobs.stages.decide.policy import Policy
 
 READS = (
     DOCUMENTS,
@@ -38,8 +40,12 @@ READS = (
 class Config(configuration.Config):
     """What to keep."""
 
-    policy: Annotated[Policy, BeforeValidator(resolve_policy)] = Field(default="english_web", validate_default=True)  # type: ignore[assignment]
-    """Name of a bundled policy, path of a policy file, or the policy itself."""
+    policy: Annotated[Policy, Extensible("extends"), BeforeValidator(resolve_policy)] = Field(
+        default="english_web",  # type: ignore[assignment]
+        validate_default=True,
+    )
+    """Name of a bundled policy, path of a policy file, or the policy itself; `--set select_corpus.policy.KEY=...`
+    changes single keys of it, as `extends` does."""
 
 
 def transform(*inputs: DataFrame, config: Config) -> DataFrame:
