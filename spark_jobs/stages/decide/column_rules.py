@@ -131,7 +131,7 @@ class ColumnRule(Config):
     @classmethod
     def are_values(cls, values: Any, info: ValidationInfo) -> Any:
         column = info.data.get("column")
-        if column is None or values is None or values == ():
+        if column is None or values in (None, (), []):
             return ()
         kind = KIND_OF_COLUMN[column]
         if kind in ("number", "day", "time"):
