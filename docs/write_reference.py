@@ -49,7 +49,8 @@ def tables() -> str:
 
 
 def pipeline() -> str:
-    return f"# Pipeline files\n\nKeys of a pipeline file, and of `corpus run --set`.\n\n{CONFIG_HEADER}\n{config_markdown(PipelineConfig)}\n"
+    intro = "Keys of a pipeline file, and of `corpus run --set`."
+    return f"# Pipeline files\n\n{intro}\n\n{CONFIG_HEADER}\n{config_markdown(PipelineConfig)}\n"
 
 
 def policies() -> str:
@@ -69,7 +70,8 @@ def policies() -> str:
 
 
 def training() -> str:
-    return f"# Training recipes\n\nKeys of a recipe, and of `pretrain run --set`.\n\n{CONFIG_HEADER}\n{config_markdown(TrainingConfig)}\n"
+    intro = "Keys of a recipe, and of `pretrain run --set`."
+    return f"# Training recipes\n\n{intro}\n\n{CONFIG_HEADER}\n{config_markdown(TrainingConfig)}\n"
 
 
 def signals() -> str:

@@ -118,12 +118,12 @@ def _values(
                 (limit.column, column_value(document[limit.column])),
                 ("allowed", policy.in_words(limit, document["language"])),
             )
-    originals = {}
-    for kind, duplicates in (("exact", tables.exact_duplicates), ("near", tables.near_duplicates)):
-        for row in (
-            duplicates.where(F.col("doc_id").isin(ids)).select("doc_id", "representative_id", "similarity").collect()
-        ):
-            originals[row["doc_id"], kind] = (row["representative_id"], row["similarity"])
+    repeated = tables.duplicates.where(F.col("doc_id").isin(ids)).select(
+        "doc_id", "kind", "representative_id", "similarity"
+    )
+    originals = {
+        (row["doc_id"], row["kind"]): (row["representative_id"], row["similarity"]) for row in repeated.collect()
+    }
     kept_ids = sorted({representative for representative, _ in originals.values()})
     urls = (
         dict(tables.all_documents.where(F.col("doc_id").isin(kept_ids)).select("doc_id", "url").collect())
@@ -133,7 +133,7 @@ def _values(
     for (doc_id, kind), (representative, similarity) in originals.items():
         found[doc_id][f"duplicate.{kind}"] = (
             ("repeats", urls.get(representative) or representative),
-            ("similarity", f"{similarity:.3f}"),
+            ("similarity", "not compared" if similarity is None else f"{similarity:.3f}"),
         )
     return found
 

@@ -1,4 +1,5 @@
-"""Rows of `documents` as a test states them; and one small lake of literal rows: every outcome, both kinds of duplicates, hostile page texts, and a second crawl."""
+"""Rows of `documents` as a test states them; and one small lake of literal rows: every outcome, both kinds of
+duplicates, hostile page texts, and a second crawl."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ decisions.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,7 +21,8 @@ from schemas.plumbing.errors import ContractError
 from schemas.tables.decisions import DECISIONS
 from schemas.tables.decontamination import DECONTAMINATION
 from schemas.tables.documents import DOCUMENTS
-from schemas.tables.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
+from schemas.tables.duplicates import CLUSTERS, DUPLICATES
+from schemas.tables.eligibility import ELIGIBILITY
 from schemas.tables.incidents import SUSPECTS
 from spark_jobs.signals import SIGNALS_TABLE
 from spark_jobs.stages.decide.policy import Policy
@@ -32,9 +34,12 @@ from spark_jobs.stages.decide.rules import (
     Numbers,
     buckets_of,
     flags_of,
+    numbers_of,
     policy_rules,
     weights_of,
 )
+
+DUPLICATE_RULES = ("duplicate.exact", "duplicate.near", "duplicate.url")
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class Source:
 
 
 def sources(policy: Policy) -> tuple[Source, ...]:
-    """What has to be joined, by doc_id and from the left, before `decide`; `documents` comes first."""
+    """What has to be joined, by doc_id and from the left, before `judge`; `documents` comes first."""
     rights = policy.rights
     needed = {
         "robots": rights.reject_robots,
@@ -73,19 +78,25 @@ def sources(policy: Policy) -> tuple[Source, ...]:
     used = {
         Source(DOCUMENTS, tuple(dict.fromkeys(documents))): True,
         Source(SIGNALS_TABLE, policy.signal_columns, flag="is_measured"): True,
-        Source(EXACT_DUPLICATES, (), flag="is_exact_duplicate"): policy.duplicates.exact,
-        Source(NEAR_DUPLICATES, (), flag="is_near_duplicate"): policy.duplicates.near,
-        Source(URL_DUPLICATES, (), flag="is_url_duplicate"): policy.duplicates.url,
-        Source(CLUSTERS, ("cluster_size",)): bool(policy.rehydration),
         Source(DECONTAMINATION, ("set_name", "item_share"), many=True): policy.decontamination is not None,
         Source(SUSPECTS, ("incident_id",), many=True): policy.training.suspects,
     }
     return tuple(source for source, is_used in used.items() if is_used)
 
 
+def closing_sources(policy: Policy) -> tuple[Source, ...]:
+    """What has to be joined, by doc_id and from the left, before `decisions`; `eligibility` comes first."""
+    clusters = (Source(CLUSTERS, ("cluster_size",)),) if policy.rehydration else ()
+    return (
+        Source(ELIGIBILITY, tuple(name for name in ELIGIBILITY.column_names if name != "doc_id")),
+        Source(DUPLICATES, ("kind",), many=True),
+        *clusters,
+    )
+
+
 @dataclass(frozen=True)
-class Decided:
-    """What a policy makes of n documents."""
+class Judged:
+    """What a policy makes of n documents, its rules on duplicates aside."""
 
     rules: tuple[str, ...]
     """Names of k rules: `extract.*` as far as they occur, then the policy's in its order."""
@@ -94,7 +105,7 @@ class Decided:
     failed: Flags
     """Documents whose extraction failed; no rule looks at them."""
     weight: Numbers
-    """Sampling weight; 0 unless kept."""
+    """Sampling weight, the factor of its cluster aside; 0 unless eligible."""
     bucket: Buckets
     """Number of the bucket, -1 for none."""
 
@@ -103,12 +114,12 @@ class Decided:
         return self.against.any(axis=1)
 
     @cached_property
-    def kept(self) -> Flags:
+    def eligible(self) -> Flags:
         return ~(self.failed | self.rejected)
 
 
-def decide(policy: Policy, documents: pa.RecordBatch) -> Decided:
-    """Decide on documents with the columns and flags of `sources(policy)`.
+def judge(policy: Policy, documents: pa.RecordBatch) -> Judged:
+    """Judge documents with the columns and flags of `sources(policy)`, each by itself.
 
     Raises `ContractError` for a document with text and without signals: it would pass every limit, for null is no
     violation.
@@ -138,38 +149,79 @@ def decide(policy: Policy, documents: pa.RecordBatch) -> Decided:
     for name, flags in policy_rules(policy, languages, bucket, documents):
         against[name] = flags & has_text
     matrix = np.stack(list(against.values()), axis=1) if against else np.zeros((len(documents), 0), bool)
-    decided = Decided(
+    judged = Judged(
         tuple(against),
         matrix,
         failed,
         weights_of(policy, languages, bucket, documents),
         np.where(has_text, bucket, np.int8(-1)),
     )
-    np.copyto(decided.weight, 0.0, where=~decided.kept)
-    return decided
+    np.copyto(judged.weight, 0.0, where=~judged.eligible)
+    return judged
 
 
-def decisions(policy: Policy, documents: pa.RecordBatch) -> pa.RecordBatch:
-    """Rows of the table `decisions` for a batch that `decide` takes."""
-    decided = decide(policy, documents)
-    _, rule = np.nonzero(decided.against)
-    offsets = np.concatenate([[0], np.cumsum(decided.against.sum(axis=1))]).astype(np.int32)
-    outcome = np.where(decided.failed, 2, np.where(decided.rejected, 1, 0))
+def eligibility(policy: Policy, documents: pa.RecordBatch) -> pa.RecordBatch:
+    """Rows of the table `eligibility` for a batch that `judge` takes."""
+    judged = judge(policy, documents)
+    _, rule = np.nonzero(judged.against)
+    offsets = np.concatenate([[0], np.cumsum(judged.against.sum(axis=1))]).astype(np.int32)
+    outcome = np.where(judged.failed, 2, np.where(judged.rejected, 1, 0))
     columns = {
         "doc_id": documents["doc_id"],
         "crawl": documents["crawl"],
         "policy": pa.repeat(policy.name, len(documents)),
-        "outcome": pa.array(("kept", "rejected", "failed")).take(pa.array(outcome)),
+        "outcome": pa.array(("eligible", "rejected", "failed")).take(pa.array(outcome)),
         "rejected_by": pa.ListArray.from_arrays(
-            pa.array(offsets), pa.array(decided.rules, pa.string()).take(pa.array(rule))
+            pa.array(offsets), pa.array(judged.rules, pa.string()).take(pa.array(rule))
         ),
-        "weight": pa.array(decided.weight),
-        "bucket": pa.array(BUCKETS).take(pa.array(decided.bucket, mask=decided.bucket < 0)),
+        "weight": pa.array(judged.weight),
+        "bucket": pa.array(BUCKETS).take(pa.array(judged.bucket, mask=judged.bucket < 0)),
     }
-    return pa.RecordBatch.from_arrays(
-        [columns[name] for name in DECISIONS.column_names], schema=_nullable(DECISIONS.arrow())
-    )
+    return _rows(ELIGIBILITY, columns)
 
 
-def _nullable(schema: pa.Schema) -> pa.Schema:
-    return pa.schema([field.with_nullable(True) for field in schema])
+def decisions(policy: Policy, judged: pa.RecordBatch) -> pa.RecordBatch:
+    """Rows of the table `decisions` for rows with the columns of `closing_sources(policy)`.
+
+    An eligible document that repeats a kept one is rejected by a rule for each kind of likeness; every other document
+    keeps the rules that it was judged by.
+    """
+    eligible = flags_of(pc.equal(judged["outcome"], "eligible"))
+    kinds = duplicate_kinds(judged["kind"])
+    duplicate = eligible & kinds.any(axis=1)
+    kept = eligible & ~duplicate
+    _, rule = np.nonzero(kinds & eligible[:, None])
+    offsets = np.concatenate([[0], np.cumsum((kinds & eligible[:, None]).sum(axis=1))]).astype(np.int32)
+    rules = pa.ListArray.from_arrays(pa.array(offsets), pa.array(DUPLICATE_RULES, pa.string()).take(pa.array(rule)))
+    columns = {
+        **{name: judged[name] for name in ("doc_id", "crawl", "policy", "bucket")},
+        "outcome": pc.if_else(pa.array(kept), "kept", pc.if_else(pa.array(duplicate), "rejected", judged["outcome"])),
+        "rejected_by": pc.if_else(pa.array(eligible), rules, judged["rejected_by"].cast(rules.type)),
+        "weight": pa.array(np.where(kept, numbers_of(judged["weight"]) * cluster_factor(policy, judged), 0.0)),
+    }
+    return _rows(DECISIONS, columns)
+
+
+def duplicate_kinds(kinds: pa.Array) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+    """(n, 3): in which of the ways of `DUPLICATE_RULES` each document repeats a kept one, from lists of kinds."""
+    values, rows = pc.list_flatten(kinds), pc.list_parent_indices(kinds).to_numpy(zero_copy_only=False)
+    found = np.zeros((len(kinds), len(DUPLICATE_RULES)), bool)
+    for number, name in enumerate(DUPLICATE_RULES):
+        found[rows[flags_of(pc.equal(values, name.removeprefix("duplicate.")))], number] = True
+    return found
+
+
+def cluster_factor(policy: Policy, judged: pa.RecordBatch) -> Numbers:
+    """What the weight of each document is multiplied by for the size of its cluster."""
+    if not policy.rehydration:
+        return np.ones(len(judged))
+    size = np.nan_to_num(numbers_of(judged["cluster_size"]), nan=1.0)
+    steps = sorted(policy.rehydration)
+    factors = np.array([1.0, *(policy.rehydration[step] for step in steps)])
+    return factors[np.searchsorted(steps, size, side="right")]
+
+
+def _rows(table: Table, columns: Mapping[str, pa.Array]) -> pa.RecordBatch:
+    """The columns in contract order; mapInArrow takes nullable fields only."""
+    schema = pa.schema([field.with_nullable(True) for field in table.arrow()])
+    return pa.RecordBatch.from_arrays([columns[name] for name in table.column_names], schema=schema)

@@ -15,6 +15,9 @@ from spark_jobs.recipes import bundled
 from spark_jobs.stages.decide.extends import Values, extended, item_names
 from spark_jobs.stages.decide.policy import Policy
 
+CHANGED = "-changed"
+"""Stands behind the name of a policy that is like the one of that name but for some changes."""
+
 
 def resolve_policy(value: Any) -> Any:
     """A bundled policy's name, the path of a YAML file, or the keys of a policy that extends another become the policy
@@ -45,7 +48,7 @@ class _Gathered:
         policy = _validated(self.values, self.where)
         if self.values is self.named or policy == _validated(self.named, self.where):
             return policy
-        return policy.model_copy(update={"name": f"{policy.name}-changed"})
+        return policy.model_copy(update={"name": f"{policy.name.removesuffix(CHANGED)}{CHANGED}"})
 
 
 def _gathered(values: Mapping[str, Any], where: str, chain: tuple[Path, ...]) -> _Gathered:
@@ -87,9 +90,9 @@ def _path_of(value: str | Path, where: str = "") -> Path:
     policies = bundled("policy")
     path = policies.get(str(value), Path(value))
     if not path.is_file():
+        near = near_names(str(value), policies)
         raise UsageError(
-            f"{where}policy {value}: neither a file nor a bundled policy{near_names(str(value), policies)}; bundled are "
-            f"{', '.join(policies)}"
+            f"{where}policy {value}: neither a file nor a bundled policy{near}; bundled are {', '.join(policies)}"
         )
     return path
 

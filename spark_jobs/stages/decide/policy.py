@@ -72,8 +72,7 @@ class DuplicateRule(Config):
     near: bool = True
     """Reject documents verified similar to an earlier kept one, as `duplicate.near`."""
     url: bool = False
-    """Reject documents of whose page another capture stands for all, as `duplicate.url`; needs
-    `deduplicate_urls.enabled`."""
+    """Reject documents of whose page another capture stands for all, as `duplicate.url`."""
 
 
 class DecontaminationRule(Config):

@@ -34,7 +34,7 @@ def policy_rules(
 ) -> Iterator[tuple[str, Flags]]:
     """Each rule's name and which documents it rejects, in the policy's order.
 
-    Languages come first, then signals and columns, buckets, rights, evaluation sets, training, duplicates.
+    Languages come first, then signals and columns, buckets, rights, evaluation sets, training.
     """
     if policy.languages:
         lowest = {rule.language: rule.min_score for rule in policy.languages}
@@ -58,12 +58,6 @@ def policy_rules(
         yield from _contaminated(policy.decontamination, documents)
     if policy.training.suspects:
         yield "training.suspect", flags_of(pc.is_valid(documents["incident_id"]))
-    if policy.duplicates.exact:
-        yield "duplicate.exact", flags_of(documents["is_exact_duplicate"])
-    if policy.duplicates.near:
-        yield "duplicate.near", flags_of(documents["is_near_duplicate"])
-    if policy.duplicates.url:
-        yield "duplicate.url", flags_of(documents["is_url_duplicate"])
 
 
 def column_flags(policy: Policy, rule: ColumnRule, languages: Languages, values: pa.Array) -> Flags:
@@ -162,12 +156,6 @@ def weights_of(policy: Policy, languages: Languages, bucket: Buckets, documents:
         values = numbers_of(documents[rule.column])
         applies = (values > _number_or(rule.above, np.inf)) | (values < _number_or(rule.below, -np.inf))
         weight *= np.where(applies, rule.factor, 1.0)
-    if policy.rehydration:
-        size = np.nan_to_num(numbers_of(documents["cluster_size"]), nan=1.0)
-        steps = sorted(policy.rehydration)
-        weight *= np.array([1.0, *(policy.rehydration[step] for step in steps)])[
-            np.searchsorted(steps, size, side="right")
-        ]
     return weight
 
 

@@ -17,7 +17,7 @@ from schemas.plumbing.errors import UsageError
 from schemas.tables.documents import DOCUMENTS
 from spark_jobs.ask.explain import column_verdict
 from spark_jobs.stages.decide.column_rules import KIND_OF_COLUMN, NOT_FOR_RULES
-from spark_jobs.stages.decide.decide import decisions, sources
+from spark_jobs.stages.decide.decide import eligibility, sources
 from spark_jobs.stages.decide.policy import Policy
 from spark_jobs.stages.decide.recorded_policy import recorded_policy
 from spark_jobs.stages.decide.requirements import require_languages
@@ -41,7 +41,7 @@ def batch_of(policy: Policy, rows: list[dict[str, object]]) -> pa.RecordBatch:
 
 
 def rejected(policy: Policy, *rows: dict[str, object]) -> list[list[str]]:
-    return [row["rejected_by"] for row in decisions(policy, batch_of(policy, list(rows))).to_pylist()]
+    return [row["rejected_by"] for row in eligibility(policy, batch_of(policy, list(rows))).to_pylist()]
 
 
 def passing(rule: dict[str, object], *values: object) -> list[bool]:
@@ -327,5 +327,5 @@ def test_rules_on_columns_decide_as_one_document_after_the_other_would(rows, ent
 
     whole = batch_of(policy, [{"language_score": 0.9, **row} for row in rows])
     parts = (whole.slice(0, cut), whole.slice(cut))
-    found = [row["rejected_by"] for part in parts for row in decisions(policy, part).to_pylist()]
+    found = [row["rejected_by"] for part in parts for row in eligibility(policy, part).to_pylist()]
     assert found == [expected(row) for row in rows]
