@@ -3,6 +3,7 @@ configurations; a test fails when one is out of date."""
 
 from __future__ import annotations
 
+import re
 import sys
 from itertools import groupby
 from pathlib import Path
@@ -14,7 +15,10 @@ from spark_jobs.lake.stage import Stage
 from spark_jobs.lake.tables import TABLES
 from spark_jobs.pipeline import DECIDE, MEASURE, READ, PipelineConfig, settings_of
 from spark_jobs.signals import SIGNALS
-from spark_jobs.stages.decide.policy import BucketRule, LanguageLimits, LanguageRule, Policy, Rule, WeightRule
+from spark_jobs.stages.decide.column_rules import ColumnRule
+from spark_jobs.stages.decide.limits import LanguageLimits
+from spark_jobs.stages.decide.policy import Policy
+from spark_jobs.stages.decide.signal_rules import SignalRule
 from training.config import TrainingConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -116,19 +120,19 @@ def pipeline() -> str:
 
 
 def policies() -> str:
-    parts = {
-        "": Policy,
-        "languages.N.": LanguageRule,
-        "languages.N.limits.RULE.": LanguageLimits,
-        "rules.N.": Rule,
-        "buckets.": BucketRule,
-        "weigh.N.": WeightRule,
-    }
-    rows = "\n".join(config_markdown(model, prefix) for prefix, model in parts.items()).replace(
-        "spark_jobs.stages.decide.policy.", ""
+    extends = (
+        "| `extends` | str | none | Name of a bundled policy or path of a file, whose keys these change: "
+        "see [policies](../policies.md). |\n"
     )
-    intro = "Keys of a policy file; N stands for a place in a list. `corpus what-if` compares two."
-    return f"# Policies\n\n{intro}\n\n{CONFIG_HEADER}\n{rows}\n"
+    parts = {
+        "Keys of a policy file; N stands for a place in a list. `corpus what-if` compares two.": (
+            extends + config_markdown(Policy) + "\n" + config_markdown(LanguageLimits, "languages.N.limits.RULE.")
+        ),
+        "A rule on a signal:": config_markdown(SignalRule, "rules.N."),
+        "A rule on a column of `documents`:": config_markdown(ColumnRule, "rules.N."),
+    }
+    tables = "\n\n".join(f"{title}\n\n{CONFIG_HEADER}\n{rows}" for title, rows in parts.items())
+    return "# Policies\n\n" + re.sub(r"\bspark_jobs\.stages\.decide\.\w+\.", "", tables) + "\n"
 
 
 def training() -> str:

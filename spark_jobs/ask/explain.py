@@ -26,9 +26,11 @@ from spark_jobs.ask.terminal import Lines, aligned, printable
 from spark_jobs.kernels.gates.urls import host_of
 from spark_jobs.lake.tables import TABLES, Tables, open_tables
 from spark_jobs.report.ledger import selecting_policy
-from spark_jobs.report.words import allowed, meaning, number
+from spark_jobs.report.words import allowed, column_value, meaning, number
 from spark_jobs.signals import SIGNALS, SIGNALS_TABLE, Signal
+from spark_jobs.stages.decide.column_rules import ColumnRule
 from spark_jobs.stages.decide.policy import Policy
+from spark_jobs.stages.decide.rules import breaks_column_rule
 
 CAPTURES_SHOWN = 5
 NEAR_MATCHES = 5
@@ -94,6 +96,7 @@ def _documents(document: Document) -> Lines:
     yield from _record(document.row)
     yield from _text(document.row)
     yield from _rights(document.row)
+    yield from _columns(document.row, document.policy)
 
 
 def _record(document: Row) -> Lines:
@@ -170,11 +173,24 @@ def _signals(document: Document) -> Lines:
     yield "signals", "\n".join(lines)
 
 
+def _columns(document: Row, policy: Policy) -> Lines:
+    if document["extract_status"] == "extracted" and policy.column_rules:
+        width = max(len(rule.column) for rule in policy.column_rules)
+        lines = [f"{rule.column:<{width}}  {column_verdict(policy, rule, document)}" for rule in policy.column_rules]
+        yield "columns", "\n".join(lines)
+
+
+def column_verdict(policy: Policy, rule: ColumnRule, document: Row) -> str:
+    """The value in the column that the rule looks at, and whether the rule lets it pass."""
+    verdict = f"BREAKS {rule.name}" if breaks_column_rule(policy, rule, document.asDict()) else "passes"
+    return f"{column_value(document[rule.column])}  {verdict}: {policy.in_words(rule, document['language'])}"
+
+
 def verdicts(policy: Policy, signal: Signal, measured: Row, language: str | None) -> Iterator[str]:
     """What the policy makes of one value: each limit with whether it is kept, the bucket, and the weight that it
     changes."""
     value = measured[signal.column.name]
-    for rule in policy.rules:
+    for rule in policy.signal_rules:
         if rule.signal == signal.key:
             limits = policy.limits_of(rule, language)
             broken = value is not None and (

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from schemas.tables.decisions import DECISIONS
 from schemas.tables.documents import DOCUMENTS
+from schemas.tables.reasons import OWN_FAMILIES
 from spark_jobs.lake.tables import Tables
 from spark_jobs.signals import SIGNALS_TABLE
 from spark_jobs.signals.gopher_quality import WORD_COUNT
@@ -161,10 +162,11 @@ def funnel(records: int, failed: int, rules: tuple[RuleCount, ...], policy: Poli
         family = rule.name.partition(".")[0]
         lost[family] = lost.get(family, 0) + rule.first
     of_rules = (rule.name.partition(".")[0] for rule in policy.rules)
-    in_order = dict.fromkeys(["extract", "language", *of_rules, "bucket", "rights", "decontamination", "training"])
-    # Rules of an older policy, which rows of another crawl may name, come before the duplicates, which every policy
-    # looks at last.
-    families = [*in_order, *sorted(lost.keys() - in_order.keys() - {"duplicate"}), "duplicate"]
+    last = ("duplicate", "edit")
+    own = (family.name for family in OWN_FAMILIES if family.name not in last)
+    in_order = dict.fromkeys(["extract", "language", *of_rules, *own])
+    # Rules of an older policy, which rows of another crawl may name, come before what is decided among all documents.
+    families = [*in_order, *sorted(lost.keys() - in_order.keys() - set(last)), *last]
     left = records - failed
     steps = [Step("failed to extract", failed, left)]
     for family in families:

@@ -14,7 +14,7 @@ from schemas.tables.documents import DOCUMENTS
 from schemas.tables.duplicates import DUPLICATES
 from schemas.tables.reasons import BUCKETS
 from spark_jobs.lake.tables import Tables
-from spark_jobs.report.words import allowed, number
+from spark_jobs.report.words import allowed, column_value, number
 from spark_jobs.signals import SIGNALS_TABLE
 from spark_jobs.stages.decide.policy import Policy
 
@@ -57,7 +57,7 @@ def gather_samples(tables: Tables, policy: Policy, rules: list[str]) -> Samples:
         for row in _first_by_hash(kept, KEPT_SHOWN).union(_first_by_hash(rejected, PER_RULE)).collect()
     ]
     ids = sorted({doc_id for _, doc_id in chosen})
-    documents = _documents(tables, ids)
+    documents = _documents(tables, policy, ids)
     against = _values(tables, policy, documents)
 
     def samples(rule: str) -> tuple[Sample, ...]:
@@ -73,7 +73,7 @@ def _first_by_hash(named: DataFrame, count: int) -> DataFrame:
     return named.withColumn("place", F.row_number().over(order)).where(F.col("place") <= count).select("rule", "doc_id")
 
 
-def _documents(tables: Tables, ids: list[str]) -> dict[str, dict[str, Any]]:
+def _documents(tables: Tables, policy: Policy, ids: list[str]) -> dict[str, dict[str, Any]]:
     columns = (
         "doc_id",
         "url",
@@ -83,12 +83,13 @@ def _documents(tables: Tables, ids: list[str]) -> dict[str, dict[str, Any]]:
         "extract_reason",
         "extract_detail",
         *RIGHTS.values(),
+        *policy.document_columns,
     )
     # One character more tells whether there is more.
     wanted = (
         tables.of(DOCUMENTS)
         .where(F.col("doc_id").isin(ids))
-        .select(*columns, F.substring("text", 1, EXCERPT + 1).alias("text"))
+        .select(*dict.fromkeys(columns), F.substring("text", 1, EXCERPT + 1).alias("text"))
     )
     return {row["doc_id"]: row.asDict() for row in wanted.collect()} if ids else {}
 
@@ -96,7 +97,7 @@ def _documents(tables: Tables, ids: list[str]) -> dict[str, dict[str, Any]]:
 def _values(
     tables: Tables, policy: Policy, documents: dict[str, dict[str, Any]]
 ) -> dict[str, dict[str, tuple[tuple[str, str], ...]]]:
-    """For each document the values that each rule looks at: signals, rights and duplicates."""
+    """For each document the values that each rule looks at: signals, columns of documents, rights and duplicates."""
     if not documents:
         return {}
     ids = sorted(documents)
@@ -105,7 +106,7 @@ def _values(
         tables.of(SIGNALS_TABLE).where(F.col("doc_id").isin(ids)).select("doc_id", *policy.signal_columns).collect()
     ):
         language = documents[row["doc_id"]]["language"]
-        for rule in policy.rules:
+        for rule in policy.signal_rules:
             limits = policy.limits_of(rule, language)
             found[row["doc_id"]][rule.name] = (
                 (rule.signal, number(row[rule.column])),
@@ -121,6 +122,11 @@ def _values(
     for doc_id, document in documents.items():
         for rule, column in RIGHTS.items():
             found[doc_id][rule] = ((column, str(document[column])),)
+        for limit in policy.column_rules:
+            found[doc_id][limit.name] = (
+                (limit.column, column_value(document[limit.column])),
+                ("allowed", policy.in_words(limit, document["language"])),
+            )
     repeated = (
         tables.of(DUPLICATES)
         .where(F.col("doc_id").isin(ids))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from schemas.tables.reasons import rule_in_words
 from spark_jobs.signals import SIGNALS
 
@@ -16,6 +18,19 @@ def allowed(low: float | None, high: float | None) -> str:
 
 def number(value: float | None) -> str:
     return f"{value:.6g}" if value is not None else "not measured"
+
+
+def column_value(value: Any) -> str:
+    """A value of a column of `documents` on one line."""
+    match value:
+        case None | []:
+            return "missing"
+        case list():
+            return ", ".join(value)
+        case float():
+            return number(value)
+        case _:
+            return " ".join(str(value).split())
 
 
 def meaning(rule: str) -> str:

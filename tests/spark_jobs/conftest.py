@@ -228,12 +228,12 @@ def small_lake(spark, tmp_path_factory) -> str:
             measured(8, gopher_quality_word_count=100_000),
         ],
         DUPLICATES: [
-            {"doc_id": doc_id(n), "crawl": crawl, "kind": kind, "representative_id": doc_id(1), "rule": rule}
-            | {"similarity": similarity}
-            for n, crawl, kind, rule, similarity in (
-                (4, "c1", "exact", "equal text", 1.0),
-                (3, "c1", "near", "greedy", 0.875),
-                (8, "c2", "url", "same page", None),
+            {"doc_id": doc_id(n), "crawl": crawl, "kind": kind, "representative_id": doc_id(1)}
+            | {"similarity": similarity, "rule": rule}
+            for n, crawl, kind, similarity, rule in (
+                (4, "c1", "exact", 1.0, "equal text"),
+                (3, "c1", "near", 0.875, "greedy"),
+                (8, "c2", "url", None, "same page"),
             )
         ],
         CLUSTERS: [{"doc_id": doc_id(n), "crawl": "c1", "cluster_id": doc_id(1), "cluster_size": 2} for n in (1, 3)],
@@ -312,7 +312,7 @@ def small_lake(spark, tmp_path_factory) -> str:
         RUNS: [
             ledger_entry("extract_text", "{}", 1, 61.0, 8),
             ledger_entry("decontaminate", "{}", 0, 2.0, 1, **EXAM_COUNTS),
-            ledger_entry("deduplicate_near", "{}", 0, 3.0, 1, buckets=14, largest_bucket=2, hot_buckets=1),
+            ledger_entry("find_candidates", "{}", 0, 3.0, 1, buckets=14, largest_bucket=2, hot_buckets=1),
             ledger_entry("select_corpus", '{"policy": {"name": "an-older-one"}}', 2, 4.0, 8),
             ledger_entry("select_corpus", config_of_an_older_version(), 3, 5.0, 8),
         ],

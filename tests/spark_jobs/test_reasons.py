@@ -10,7 +10,6 @@ import pytest
 
 from schemas.tables.reasons import (
     EXTRACT_REASONS,
-    OWN_FAMILIES,
     SIGNAL_FAMILIES,
     known_rules,
     reason_in_words,
@@ -75,10 +74,6 @@ def test_every_reason_in_the_sources_is_in_the_vocabulary_and_every_reason_is_gi
 
 def test_every_family_of_signals_is_in_the_vocabulary():
     assert {signal.family for signal in SIGNALS} == {family.name for family in SIGNAL_FAMILIES}
-
-
-def test_the_families_of_a_policy_s_own_rules_are_in_the_vocabulary():
-    assert set(policy.OWN_FAMILIES) <= {family.name for family in OWN_FAMILIES}
 
 
 @pytest.mark.parametrize(

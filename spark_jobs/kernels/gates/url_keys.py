@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qsl, quote, unquote, urldefrag, urlencode, urlsplit
 
+from spark_jobs.kernels.gates.urls import ascii_host
+
 _DEFAULT_PORTS = ("", "80", "443")
 _TRACKING = re.compile(
     r"utm_\w+|gclid|dclid|fbclid|msclkid|yclid|igshid|mc_cid|mc_eid|phpsessid|jsessionid", re.IGNORECASE
@@ -73,11 +75,5 @@ def bare_url(url: str) -> str:
     if port := _PORT.match(bare):
         bare = port[1] + bare[port.end() :]
     host, slash, path = bare.partition("/")
-    host = host.rstrip(".")
-    if not host.isascii():
-        try:
-            host = host.encode("idna").decode("ascii")
-        except UnicodeError:
-            # No valid name, so that no list of names can hold it.
-            host = ""
-    return (host + slash + path).rstrip("/")
+    # A name that is not valid is empty: no list of names can hold it.
+    return (ascii_host(host) + slash + path).rstrip("/")
