@@ -37,7 +37,9 @@ def inputs_of(spark, rows: list[tuple[str, str, str, float, str]]) -> list[DataF
     signals = spark.createDataFrame(
         [(row[0], row[1], row[3]) for row in rows], "doc_id string, crawl string, gopher_quality_word_count double"
     )
-    return [documents.repartition(3), spark.createDataFrame(values, DECISIONS.spark()), signals]
+    ordinals = [(crawl, number) for number, crawl in enumerate(sorted({row[1] for row in rows}))]
+    crawls = spark.createDataFrame(ordinals, "crawl string, ordinal int")
+    return [documents.repartition(3), spark.createDataFrame(values, DECISIONS.spark()), signals, crawls]
 
 
 def spans_of(spark, rows: list[tuple[str, str, str, float, str]], config: Config) -> list[tuple]:
