@@ -35,6 +35,10 @@ def _comparison_lines(comparison: Comparison) -> Iterator[str]:
         yield f"not in this lake, and taken for empty: {', '.join(missing)}"
     if comparison.unmeasured:
         yield f"measured on no document, so that no rule on it rejects: {', '.join(comparison.unmeasured)}"
+    if comparison.compared_pairs:
+        yield f"pairs of texts that no run has compared, and that were compared for this: {comparison.compared_pairs:,}"
+    if comparison.sample < 1:
+        yield "a document counts as a duplicate only of others in the sample"
     part = f", a sample of {comparison.sample:g}" if comparison.sample < 1 else ""
     yield f"records {comparison.records:,}{part}; with text {comparison.with_text:,}"
     yield ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -56,10 +57,9 @@ def decide_duplicates(
     rows = priority_order(documents, np.flatnonzero(eligible))
     ordered = documents.take(pa.array(rows))
     within = ordered["crawl"].to_pylist() if settings.scope == "crawl" else [""] * len(rows)
-    hashes = ordered["text_hash"].to_pylist()
-    texts = _numbers(zip(within, hashes, strict=True))
+    texts = _numbers(zip(within, ordered["text_hash"].to_pylist(), strict=True))
     pairs = candidate_pairs(ordered, texts, within, measured.bands, settings.bucket_representatives)
-    similar, compared = similar_texts(pairs, ordered, hashes, measured, settings.threshold)
+    similar, compared = similar_texts(pairs, ordered, within, measured, settings.threshold)
     cluster_size = np.ones(len(documents), np.int64)
     cluster_size[rows] = _component_sizes(texts, similar)
     kinds: dict[int, list[str]] = {}
@@ -96,13 +96,12 @@ def candidate_pairs(
     band, key = (bands[name].to_numpy()[member] for name in ("band", "band_key"))
     order = np.lexsort([position, crawl, key, band])
     band, key, crawl, position = band[order], key[order], crawl[order], position[order]
-    starts = np.flatnonzero(
-        np.concatenate([[True], (band[1:] != band[:-1]) | (key[1:] != key[:-1]) | (crawl[1:] != crawl[:-1])])
-        if len(band)
-        else np.zeros(0, bool)
-    )
+    if not len(position):
+        return np.zeros((0, 2), np.int64)
+    begins = (band[1:] != band[:-1]) | (key[1:] != key[:-1]) | (crawl[1:] != crawl[:-1])
+    bounds = [0, *(np.flatnonzero(begins) + 1), len(position)]
     pairs = []
-    for start, end in zip(starts, [*starts[1:], len(position)], strict=True):
+    for start, end in pairwise(bounds):
         bucket = position[start:end]
         for rank in range(min(representatives, len(bucket) - 1)):
             later = bucket[rank + 1 :]
@@ -111,29 +110,30 @@ def candidate_pairs(
 
 
 def similar_texts(
-    pairs: Integers, ordered: pa.Table, hashes: list[str], measured: Measured, threshold: float
+    pairs: Integers, ordered: pa.Table, within: list[str], measured: Measured, threshold: float
 ) -> tuple[dict[int, list[tuple[int, float]]], int]:
     """For each text the similar ones with the similarity, by the positions of their first documents; and how many pairs
     had to be compared for it."""
-    doc_ids = ordered["doc_id"].to_pylist()
-    unknown: list[tuple[int, int]] = []
-    known: list[tuple[int, int, float]] = []
-    for one, two in pairs.tolist():
-        if hashes[one] == hashes[two]:
-            continue
-        similarity = measured.similarities.get((min(hashes[one], hashes[two]), max(hashes[one], hashes[two])))
-        if similarity is None:
-            unknown.append((one, two))
-        else:
-            known.append((one, two, similarity))
-    if unknown:
-        sets = measured.shingles({doc_ids[place] for pair in unknown for place in pair})
-        known += [(one, two, _jaccard(sets[doc_ids[one]], sets[doc_ids[two]])) for one, two in unknown]
+    doc_ids, hashes = ordered["doc_id"].to_pylist(), ordered["text_hash"].to_pylist()
+    firsts: dict[str, dict[str, int]] = {}
+    for position, (crawl, text) in enumerate(zip(within, hashes, strict=True)):
+        firsts.setdefault(text, {}).setdefault(crawl, position)
+    # Texts, not documents, are alike: in each crawl that has both.
+    asked = {_pair(hashes[one], hashes[two]) for one, two in pairs.tolist() if hashes[one] != hashes[two]}
+    unknown = [pair for pair in asked if pair not in measured.similarities]
+    holder = {text: doc_ids[min(places.values())] for text, places in firsts.items()}
+    sets = measured.shingles({holder[text] for pair in unknown for text in pair}) if unknown else {}
+    found = {pair: _jaccard(sets[holder[pair[0]]], sets[holder[pair[1]]]) for pair in unknown}
     similar: dict[int, list[tuple[int, float]]] = {}
-    for one, two, similarity in known:
-        if similarity >= threshold:
-            similar.setdefault(one, []).append((two, similarity))
-            similar.setdefault(two, []).append((one, similarity))
+    for pair in asked:
+        similarity = found[pair] if pair in found else measured.similarities[pair]
+        if similarity < threshold:
+            continue
+        for crawl, one in firsts[pair[0]].items():
+            two = firsts[pair[1]].get(crawl)
+            if two is not None:
+                similar.setdefault(one, []).append((two, similarity))
+                similar.setdefault(two, []).append((one, similarity))
     return similar, len(unknown)
 
 
@@ -155,6 +155,10 @@ def removals(
         for position, (text, page) in enumerate(zip(texts.tolist(), pages, strict=True))
     )
     return settle(candidates, exact=settings.exact)
+
+
+def _pair(one: str, two: str) -> Pair:
+    return (one, two) if one < two else (two, one)
 
 
 def _numbers(keys: Iterable[object]) -> Integers:
