@@ -12,6 +12,7 @@ from schemas.plumbing import configuration
 from schemas.plumbing.configuration import Config
 from schemas.plumbing.errors import ContractError, NothingToDo, UsageError
 from schemas.tables.decisions import DECISIONS
+from schemas.tables.emptied import LEFT_EMPTY
 from schemas.tables.incidents import SUSPECTS
 from spark_jobs.kernels.models.fasttext_model import load_model
 from spark_jobs.lake import delta
@@ -28,7 +29,7 @@ from spark_jobs.stages.deduplicate import (
     index_bands,
     minhash_signatures,
 )
-from spark_jobs.stages.deliver import assemble_corpus, tokenize_corpus, train_tokenizer
+from spark_jobs.stages.deliver import assemble_corpus, record_emptied, tokenize_corpus, train_tokenizer
 from spark_jobs.stages.edit import deduplicate_substrings, edit_lines, redact_pii
 from spark_jobs.stages.measure import decontaminate, score_lines, score_signals
 from spark_jobs.stages.read import extract_text, read_warc, screen_safety
@@ -50,6 +51,7 @@ STAGES: tuple[Stage, ...] = (
     redact_pii.STAGE,
     deduplicate_substrings.STAGE,
     assemble_corpus.STAGE,
+    record_emptied.STAGE,
     train_tokenizer.STAGE,
     tokenize_corpus.STAGE,
 )
@@ -94,7 +96,8 @@ PipelineConfig = create_model(
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of the records of one crawl. records = kept + rejected + failed, always."""
+    """What became of the records of one crawl. records = kept + rejected + failed, always; `left_empty` of the kept
+    ones are in no corpus."""
 
     lake: str
     records: int
@@ -104,6 +107,7 @@ class Summary:
     rejects_by_rule: tuple[tuple[str, int], ...]
     exact_duplicates: int
     near_duplicates: int
+    left_empty: int
     tokens: int
 
     def lines(self) -> list[str]:
@@ -112,6 +116,7 @@ class Summary:
             f"records in {self.records:,} = kept {self.kept:,} + rejected {self.rejected:,} + failed {self.failed:,}",
             f"rejects by rule (a document may fail several){'' if rules else ': none'}",
             *rules,
+            f"left empty by their edits, of the kept ({LEFT_EMPTY}): {self.left_empty:,}",
             f"duplicates: {self.exact_duplicates:,} exact, {self.near_duplicates:,} near",
             f"tokens: {self.tokens:,}",
             f"lake: {self.lake}",
@@ -204,6 +209,7 @@ def summarize(lake: Lake, runs: dict[str, Run]) -> Summary:
         rejects_by_rule=rejects_by_rule(lake.read(DECISIONS, "crawl")),
         exact_duplicates=runs["deduplicate_exact"].counts["rows"],
         near_duplicates=runs["deduplicate_near"].counts["rows"],
+        left_empty=runs["record_emptied"].counts["rows"],
         tokens=runs["tokenize_corpus"].counts["tokens"],
     )
 

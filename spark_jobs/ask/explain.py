@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from schemas.plumbing.errors import UsageError
+from schemas.tables.emptied import LEFT_EMPTY
 from spark_jobs.kernels.gates.urls import host_of
 from spark_jobs.report.ledger import selecting_policy
 from spark_jobs.report.samples import allowed, number
@@ -226,6 +227,9 @@ def _decision(tables: Tables, doc_id: str) -> Lines:
     yield "decision", f"{decision['outcome']} under policy {decision['policy']}{weight}{bucket}"
     if decision["rejected_by"]:
         yield "rejected by", "\n".join(decision["rejected_by"])
+    emptied = _only(tables.emptied, doc_id)
+    if emptied is not None:
+        yield "left out by", f"{LEFT_EMPTY}: nothing is left of it after {', '.join(emptied['rules'])}"
 
 
 def _edits(tables: Tables, doc_id: str) -> Lines:

@@ -42,7 +42,7 @@ class EvaluationSet:
 
 @dataclass(frozen=True)
 class Edits:
-    """`documents` were edited when the corpus was last assembled, and `left_empty` did not enter it."""
+    """`documents` were edited when the corpus was last assembled; `left_empty` are kept, but in no corpus."""
 
     edits: tuple[Edit, ...]
     documents: int
@@ -65,7 +65,7 @@ def gather_edits(tables: Tables, runs: Iterable[StageRun]) -> Edits:
     return Edits(
         edits=tuple(Edit(*row) for row in counted.collect()) if kinds else (),
         documents=counts.get("edited", 0),
-        left_empty=counts.get("left_empty", 0),
+        left_empty=tables.emptied.count(),
         sets=evaluation_sets(tables, newest.get("decontaminate")),
     )
 

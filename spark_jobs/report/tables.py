@@ -16,6 +16,7 @@ from schemas.tables.decisions import DECISIONS
 from schemas.tables.decontamination import DECONTAMINATION
 from schemas.tables.documents import DOCUMENTS
 from schemas.tables.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
+from schemas.tables.emptied import EMPTIED
 from schemas.tables.incidents import SUSPECTS
 from schemas.tables.models import MODELS
 from schemas.tables.quarantine import QUARANTINE
@@ -39,6 +40,7 @@ _ALL = (
     DECISIONS,
     *_SPANS,
     CORPUS,
+    EMPTIED,
     TOKENIZERS,
     TOKENS,
     MODELS,
@@ -65,6 +67,7 @@ class Tables:
     spans: DataFrame
     """All edits of texts, of whichever stage."""
     corpus: DataFrame
+    emptied: DataFrame
     tokenizers: DataFrame
     tokens: DataFrame
     models: DataFrame
@@ -104,6 +107,7 @@ def open_tables(spark: SparkSession, lake: str, crawl: str | None) -> Tables:
         suspects=of(SUSPECTS),
         spans=reduce(DataFrame.union, map(of, _SPANS)),
         corpus=corpus,
+        emptied=of(EMPTIED),
         tokenizers=of(TOKENIZERS),
         tokens=tokens,
         models=of(MODELS),
