@@ -44,14 +44,14 @@ class Ledger:
     def newest(self, stage: str, crawl: str | None) -> Entry | None:
         return self._newest.get((stage, crawl))
 
+    def entries(self) -> list[Entry]:
+        """All of them, in the order in which they started."""
+        return sorted(self._newest.values(), key=lambda entry: entry.started)
+
     def writers(self, table: str) -> dict[str | None, int]:
         """The version that the newest writer of each crawl's rows committed; None stands for a writer of the whole
         table. Empty for a table that no stage has written."""
-        entries = sorted(
-            (entry for entry in self._newest.values() if entry.output_table == table),
-            key=lambda entry: entry.started,
-        )
-        return {entry.crawl: entry.output_version for entry in entries}
+        return {entry.crawl: entry.output_version for entry in self.entries() if entry.output_table == table}
 
     def enter(self, row: Mapping[str, Any]) -> None:
         """Append a row of `runs`."""

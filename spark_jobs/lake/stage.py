@@ -50,7 +50,8 @@ class Stage:
     name: str
     reads: tuple[Table, ...]
     writes: Table
-    config: type[Config]
+    config: type[Config] | None
+    """Its group of keys in a pipeline file; None where other stages' keys decide, see `settings`."""
     state: tuple[Table, ...] = ()
     """Tables that the stage also reads, after `reads`, and that later stages write: what earlier runs left. They are
     empty where a lake has none, and a new version of one does not make the stage stale."""
@@ -106,6 +107,12 @@ class Lake:
     @cached_property
     def ledger(self) -> Ledger:
         return Ledger(self.spark, self.path)
+
+    def of_crawl(self, crawl: str) -> Lake:
+        """The same lake, about another crawl; the ledger is not read again."""
+        other = replace(self, crawl=crawl)
+        other.__dict__["ledger"] = self.ledger
+        return other
 
     def has(self, table: Table) -> bool:
         return delta.table_exists(self.spark, self.path, table)
@@ -208,7 +215,7 @@ def _write(stage: Stage, lake: Lake, config: Config, started_at: datetime) -> tu
         reading = {"observation": Observation(f"read by {stage.name}")} if stage.observes_reading else {}
         tables = [there.read(table, stage.scope) for table in (*stage.reads, *stage.state)]
         added = (
-            stage.grow(there.read(stage.writes, stage.scope), *tables, config=config)
+            stage.grow(there.read(stage.writes, stage.scope), *tables, config=config, **reading)
             if stage.grow and there.has(stage.writes)
             else None
         )

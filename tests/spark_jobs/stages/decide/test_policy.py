@@ -10,8 +10,9 @@ from schemas.plumbing.configuration import config_hash, config_json, load_config
 from schemas.plumbing.errors import UsageError
 from spark_jobs.recipes import bundled
 from spark_jobs.signals import SIGNALS
-from spark_jobs.stages.decide.policy import Policy, require_languages, require_models
+from spark_jobs.stages.decide.policy import Policy
 from spark_jobs.stages.decide.recorded_policy import recorded_policy
+from spark_jobs.stages.decide.requirements import require_languages, require_models
 from spark_jobs.stages.decide.select_corpus import Config
 
 GERMAN = "name: x\nrules: [fineweb.char_dup_ratio]\nlanguages: [{language: de, limits: "
@@ -158,7 +159,9 @@ def test_a_policy_of_every_key_reads_back_as_itself(tmp_path):
         tmp_path,
         """
         name: all
-        languages: [{language: en}, {language: de, min_score: 0.8, limits: {fineweb.char_dup_ratio: {max: 0.1}, fineweb.list_ratio: null}}]
+        languages:
+        - {language: en}
+        - {language: de, min_score: 0.8, limits: {fineweb.char_dup_ratio: {max: 0.1}, fineweb.list_ratio: null}}
         rules: [fineweb.char_dup_ratio, fineweb.list_ratio]
         buckets: {limits: {en: [300, 700]}, weights: {tail: 0}}
         rights: {reject_robots: [noai], reject_tdm_reservation: true, licences: [by], opt_out_lists: [a.txt]}
