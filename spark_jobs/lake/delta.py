@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from schemas.contract import Check, ContractError, Table
 from spark_jobs.lake.checks import with_checks
-from spark_jobs.lake.transaction import Transaction, has_property
+from spark_jobs.lake.transaction import Transaction, missing_properties
 
 COMMIT_NAME = re.compile(r"(\d{20})\.json")
 
@@ -112,8 +112,8 @@ def create_table(spark: SparkSession, lake: str, table: Table) -> None:
 
 def missing_checks(spark: SparkSession, lake: str, table: Table) -> list[Check]:
     """Checks of the contract that the stored table was made without, by an older version."""
-    path = table_path(lake, table)
-    return [check for check in table.checks if not has_property(spark, path, _property(check))]
+    missing = missing_properties(spark, table_path(lake, table), map(_property, table.checks))
+    return [check for check in table.checks if _property(check) in missing]
 
 
 def current_version(spark: SparkSession, lake: str, table: Table) -> int:

@@ -9,6 +9,7 @@ This file alone touches classes of Delta that are not its public interface; `ses
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -88,9 +89,10 @@ def last_application(spark: SparkSession, path: str, name: str) -> int | None:
     return number.get() if number.isDefined() else None
 
 
-def has_property(spark: SparkSession, path: str, name: str) -> bool:
-    """Whether the table was made, or altered, with that property."""
-    return _newest_snapshot(spark, path).metadata().configuration().contains(name)
+def missing_properties(spark: SparkSession, path: str, names: Iterable[str]) -> set[str]:
+    """Those of the names that are no property of the table."""
+    properties = _newest_snapshot(spark, path).metadata().configuration()
+    return {name for name in names if not properties.contains(name)}
 
 
 def _newest_snapshot(spark: SparkSession, path: str) -> Any:
