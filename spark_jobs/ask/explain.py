@@ -17,6 +17,7 @@ from schemas.tables.decisions import DECISIONS
 from schemas.tables.decontamination import DECONTAMINATION
 from schemas.tables.documents import DOCUMENTS
 from schemas.tables.duplicates import CLUSTERS, DUPLICATES
+from schemas.tables.emptied import EMPTIED, LEFT_EMPTY
 from schemas.tables.incidents import SUSPECTS
 from schemas.tables.quarantine import QUARANTINE
 from schemas.tables.reasons import reason_in_words
@@ -263,6 +264,11 @@ def _decision(document: Document) -> Lines:
         yield "rejected by", "\n".join(f"{rule:<{width}}  {meaning(rule)}" for rule in decision["rejected_by"])
 
 
+def _emptied(document: Document) -> Lines:
+    for row in document.rows(EMPTIED).collect():
+        yield "left out by", f"{LEFT_EMPTY}: nothing is left of it after {', '.join(row['rules'])}"
+
+
 def _edits(table: Table, document: Document) -> Lines:
     by_rule = (
         document.rows(table)
@@ -321,6 +327,7 @@ _PARTS: dict[str, Callable[[Document], Lines]] = {
     DECISIONS.name: _decision,
     **{table.name: partial(_edits, table) for table in SPANS},
     CORPUS.name: _corpus,
+    EMPTIED.name: _emptied,
     TOKENS.name: _tokens,
     SUSPECTS.name: _suspicion,
 }

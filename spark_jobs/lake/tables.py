@@ -19,6 +19,7 @@ from schemas.tables.decontamination import DECONTAMINATION
 from schemas.tables.documents import DOCUMENTS
 from schemas.tables.duplicates import CANDIDATE_PAIRS, CLUSTERS, DUPLICATES, SIMILARITIES
 from schemas.tables.eligibility import ELIGIBILITY
+from schemas.tables.emptied import EMPTIED
 from schemas.tables.incidents import INCIDENTS, SUSPECTS
 from schemas.tables.line_signals import LINE_SIGNALS
 from schemas.tables.minhash import BAND_INDEX, SIGNATURES
@@ -46,6 +47,7 @@ TABLES: tuple[Table, ...] = (
     DECISIONS,
     *SPANS,
     CORPUS,
+    EMPTIED,
     TOKENIZERS,
     TOKENS,
     INCIDENTS,
