@@ -63,9 +63,9 @@ def write_table(
     return current_version(spark, lake, table), dict(observation.get)
 
 
-def count_table(spark: SparkSession, lake: str, table: Table, aggregates: Mapping[str, Column]) -> dict[str, int]:
-    """`rows` and the aggregates of the whole table."""
-    counted = read_table(spark, lake, table).agg(*_counts(aggregates)).first()
+def count_rows(data: DataFrame, aggregates: Mapping[str, Column]) -> dict[str, int]:
+    """`rows` and the aggregates of them."""
+    counted = data.agg(*_counts(aggregates)).first()
     assert counted is not None
     return counted.asDict()
 

@@ -60,6 +60,12 @@ class Stage:
     conserves: Table | None = None
     counts: Callable[[], Mapping[str, Column]] = dict
     """Aggregates observed during the write, for the ledger and the report."""
+    standing: Callable[..., DataFrame] | None = None
+    """For a stage that grows: `standing(written, *inputs)` are the rows of its table that still hold, which are what is
+    counted and conserved; all unless given."""
+    sees_versions: bool = False
+    """Whether `transform` and `grow` also take `versions`, the Delta version of each table that they read, by name; a
+    table that the lake lacks has none."""
     observes_reading: bool = False
     """Whether the transform also takes `observation`, and counts in it what it reads but does not give out."""
     models: Callable[[Any], Mapping[str, str]] = field(default=lambda config: {})
@@ -117,6 +123,10 @@ class Lake:
         data = delta.read_table(self.spark, self.path, table)
         return data.where(F.col("crawl") == self.crawl) if scope == "crawl" and "crawl" in table.column_names else data
 
+    def versions(self, tables: tuple[Table, ...]) -> dict[str, int]:
+        """The Delta version of each table that the lake has, by name."""
+        return {table.name: delta.current_version(self.spark, self.path, table) for table in tables if self.has(table)}
+
     def version(self, table: Table) -> str:
         """The Delta version, or for an input from outside a hash of its rows (a listing of files, never data)."""
         if table.name in self.outside:
@@ -147,23 +157,24 @@ def run_stage(stage: Stage, lake: Lake, config: Config) -> Run:
     try:
         with progress_line(lake.spark, stage.name):
             reading = {"observation": Observation(f"read by {stage.name}")} if stage.observes_reading else {}
-            tables = [lake.read(table, stage.scope) for table in (*stage.reads, *stage.state)]
+            read = (*stage.reads, *stage.state)
+            tables = [lake.read(table, stage.scope) for table in read]
+            options = {"versions": lake.versions(read)} if stage.sees_versions else {}
             added = (
-                stage.grow(lake.read(stage.writes, stage.scope), *tables, config=config)
+                stage.grow(lake.read(stage.writes, stage.scope), *tables, config=config, **options)
                 if stage.grow and lake.has(stage.writes)
                 else None
             )
-            output = stage.transform(*tables, config=config, **reading) if added is None else added
+            output = stage.transform(*tables, config=config, **options, **reading) if added is None else added
         replace = f"crawl = {_sql_text(lake.crawl)}" if stage.scope == "crawl" else None
         with progress_line(lake.spark, stage.name):
             version, counts = delta.write_table(
                 output, lake.path, stage.writes, append=added is not None, replace_where=replace, observe=stage.counts()
             )
             if added is not None:
-                counts = {
-                    "appended_rows": counts["rows"],
-                    **delta.count_table(lake.spark, lake.path, stage.writes, stage.counts()),
-                }
+                written = lake.read(stage.writes, stage.scope)
+                standing = stage.standing(written, *tables) if stage.standing else written
+                counts = {"appended_rows": counts["rows"], **delta.count_rows(standing, stage.counts())}
         counts |= {name: count for observation in reading.values() for name, count in observation.get.items()}
         if stage.conserves is not None:
             _require_conservation(stage, lake, counts["rows"])
