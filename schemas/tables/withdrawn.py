@@ -29,8 +29,8 @@ WITHDRAWN = Table(
         Column(
             name="reason",
             type="string",
-            description=f"`{LEFT}`: it is not in the corpus any more (policy, suspect, opt-out, take-down); `{EDITED}`: "
-            f"its text is another one; `{REWEIGHTED}`: its text is the same, but not its source",
+            description=f"`{LEFT}`: it is not in the corpus any more (policy, suspect, opt-out, take-down); "
+            f"`{EDITED}`: its text is another one; `{REWEIGHTED}`: its text is the same, but not its source",
         ),
         Column(
             name="replaced_by",
@@ -44,7 +44,10 @@ WITHDRAWN = Table(
         Check(name="withdrawal_not_negative", condition="withdrawal >= 0"),
         Check(name="n_tokens_not_negative", condition="n_tokens >= 0"),
         Check(name="reason_is_known", condition=f"reason IN ({', '.join(map(repr, REASONS))})"),
-        Check(name="left_has_no_replacement", condition=f"(reason = '{LEFT}') = (replaced_by IS NULL)"),
+        Check(
+            name="left_has_no_replacement",
+            condition=f"CASE WHEN reason = '{LEFT}' THEN replaced_by IS NULL ELSE replaced_by IS NOT NULL END",
+        ),
         Check(name="replacement_comes_later", condition="replaced_by IS NULL OR replaced_by > increment"),
     ),
 )
