@@ -14,7 +14,7 @@ from schemas.plumbing.errors import UsageError
 from schemas.tables.withdrawn import WITHDRAWN
 from training.megatron.parallel import Mesh
 from training.prepare import Job
-from training.reading.pick_ups import PickUps, picked_up, record_pick_ups, recorded_pick_ups
+from training.reading.pick_ups import PickUps, known_at, picked_up, record_pick_ups, recorded_pick_ups
 from training.reading.withdrawn import Withdrawn, read_withdrawn
 
 log = structlog.get_logger()
@@ -48,7 +48,7 @@ class WithdrawalWatch:
 
     def take_up(self, batch: int) -> Withdrawn:
         """All that the first rank has found is known from a batch on, on every rank."""
-        before = self.known.count
+        before = known_at(self.pick_ups, batch)
         found = [self._newest if self._mesh.rank == 0 else None]
         dist.broadcast_object_list(found, src=0)
         assert found[0] is not None
