@@ -74,6 +74,7 @@ def _life(tables: Tables, document: Row, policy: Policy) -> Lines:
     yield from _edits(tables, doc_id)
     yield from _corpus(tables, doc_id)
     yield from _tokens(tables, doc_id)
+    yield from _withdrawals(tables, doc_id)
 
 
 def _record(document: Row) -> Lines:
@@ -173,26 +174,17 @@ def verdicts(policy: Policy, signal: Signal, measured: Row, language: str | None
 
 def _duplicates(tables: Tables, doc_id: str) -> Lines:
     found = False
-    for kind, duplicates in (
-        ("exact", tables.exact_duplicates),
-        ("near", tables.near_duplicates),
-        ("url", tables.url_duplicates),
-    ):
-        row = _only(duplicates, doc_id)
-        if row is not None:
-            found = True
-            original = _only(tables.documents.select("doc_id", "url"), row["representative_id"])
-            where = (
-                f"{original['url']} ({row['representative_id']})"
-                if original is not None and original["url"]
-                else row["representative_id"]
-            )
-            similarity = f", similarity {row['similarity']:.3f}" if "similarity" in duplicates.columns else ""
-            yield "duplicate", f"{kind}{similarity}, of {where}; rule {row['rule']}"
-        stands_for = duplicates.where(F.col("representative_id") == doc_id).count()
-        if stands_for:
-            found = True
-            yield "stands for", f"{stands_for:,} {kind} duplicate{'s' if stands_for > 1 else ''}"
+    for row in tables.duplicates.where(F.col("doc_id") == doc_id).orderBy("kind").collect():
+        found = True
+        original = _only(tables.documents.select("doc_id", "url"), row["representative_id"])
+        has_url = original is not None and original["url"]
+        where = f"{original['url']} ({row['representative_id']})" if has_url else row["representative_id"]
+        similarity = f", similarity {row['similarity']:.3f}" if row["similarity"] is not None else ""
+        yield "duplicate", f"{row['kind']}{similarity}, of {where}; rule {row['rule']}"
+    stands_for = tables.duplicates.where(F.col("representative_id") == doc_id).groupBy("kind").count()
+    for row in stands_for.orderBy("kind").collect():
+        found = True
+        yield "stands for", f"{row['count']:,} {row['kind']} duplicate{'s' if row['count'] > 1 else ''}"
     cluster = _only(tables.clusters, doc_id)
     if cluster is not None:
         found = True
@@ -252,7 +244,9 @@ def _corpus(tables: Tables, doc_id: str) -> Lines:
 
 
 def _tokens(tables: Tables, doc_id: str) -> Lines:
-    row = _only(tables.tokens.select("doc_id", "source", "increment", "shuffle_key", "n_tokens", "tokenizer"), doc_id)
+    columns = ("doc_id", "source", "increment", "shuffle_key", "n_tokens", "tokenizer")
+    newest_first = tables.tokens.select(*columns).orderBy(F.col("increment").desc())
+    row = _only(newest_first, doc_id)
     if row is None:
         return
     comes_before: Column = (F.col("shuffle_key") < row["shuffle_key"]) | (
@@ -275,6 +269,16 @@ def _tokens(tables: Tables, doc_id: str) -> Lines:
         f"document {place['documents'] + 1:,} of {place['all']:,} in the first epoch, from token {place['tokens']:,} "
         f"(shuffle key {row['shuffle_key']})",
     )
+
+
+def _withdrawals(tables: Tables, doc_id: str) -> Lines:
+    for row in tables.withdrawn.where(F.col("doc_id") == doc_id).orderBy("withdrawal").collect():
+        replaced = f", replaced by increment {row['replaced_by']}" if row["replaced_by"] is not None else ""
+        yield (
+            "withdrawn",
+            f"{row['reason']}: not read up to increment {row['increment']}{replaced}; withdrawal {row['withdrawal']}, at "
+            f"version {row['tokens_version']} of tokens",
+        )
 
 
 def _only(data: DataFrame, doc_id: str) -> Any | None:

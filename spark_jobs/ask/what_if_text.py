@@ -35,6 +35,10 @@ def _comparison_lines(comparison: Comparison) -> Iterator[str]:
         yield f"not in this lake, and taken for empty: {', '.join(missing)}"
     if comparison.unmeasured:
         yield f"measured on no document, so that no rule on it rejects: {', '.join(comparison.unmeasured)}"
+    if comparison.compared_pairs:
+        yield f"pairs of texts that no run has compared, and that were compared for this: {comparison.compared_pairs:,}"
+    if comparison.sample < 1:
+        yield "a document counts as a duplicate only of others in the sample"
     part = f", a sample of {comparison.sample:g}" if comparison.sample < 1 else ""
     yield f"records {comparison.records:,}{part}; with text {comparison.with_text:,}"
     yield ""
@@ -80,7 +84,8 @@ def _changes(title: str, rows: Sequence[Change]) -> Iterator[str]:
 
 def _rules(outcome: Outcome) -> Iterator[str]:
     if outcome.buckets:
-        yield f"{outcome.policy}: kept by bucket: {', '.join(f'{name} {count:,}' for name, count in outcome.buckets.items())}"
+        counts = ", ".join(f"{name} {count:,}" for name, count in outcome.buckets.items())
+        yield f"{outcome.policy}: kept by bucket: {counts}"
     title = (f"rules of {outcome.policy}", "fail", "only this", "kept without it", "words without it")
     cells = [
         (rule.name, f"{rule.fail:,}", f"{rule.only:,}", f"{rule.documents_without:,}", f"{rule.words_without:,}")

@@ -15,13 +15,14 @@ from schemas.tables.corpus import CORPUS
 from schemas.tables.decisions import DECISIONS
 from schemas.tables.decontamination import DECONTAMINATION
 from schemas.tables.documents import DOCUMENTS
-from schemas.tables.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
+from schemas.tables.duplicates import CLUSTERS, DUPLICATES
 from schemas.tables.incidents import SUSPECTS
 from schemas.tables.models import MODELS
 from schemas.tables.quarantine import QUARANTINE
 from schemas.tables.runs import RUNS
 from schemas.tables.spans import LINE_SPANS, PII_SPANS, REPEATED_SPANS
 from schemas.tables.tokens import TOKENIZERS, TOKENS
+from schemas.tables.withdrawn import WITHDRAWN
 from spark_jobs.lake import delta
 from spark_jobs.signals import SIGNALS_TABLE
 
@@ -30,9 +31,7 @@ _ALL = (
     DOCUMENTS,
     QUARANTINE,
     SIGNALS_TABLE,
-    EXACT_DUPLICATES,
-    NEAR_DUPLICATES,
-    URL_DUPLICATES,
+    DUPLICATES,
     CLUSTERS,
     DECONTAMINATION,
     SUSPECTS,
@@ -41,6 +40,7 @@ _ALL = (
     CORPUS,
     TOKENIZERS,
     TOKENS,
+    WITHDRAWN,
     MODELS,
     RUNS,
 )
@@ -55,9 +55,7 @@ class Tables:
     """Of every crawl, because the document that a duplicate repeats may be of an earlier one."""
     quarantine: DataFrame
     signals: DataFrame
-    exact_duplicates: DataFrame
-    near_duplicates: DataFrame
-    url_duplicates: DataFrame
+    duplicates: DataFrame
     clusters: DataFrame
     decisions: DataFrame
     decontamination: DataFrame
@@ -67,6 +65,8 @@ class Tables:
     corpus: DataFrame
     tokenizers: DataFrame
     tokens: DataFrame
+    """All that is stored, withdrawn copies too."""
+    withdrawn: DataFrame
     models: DataFrame
     runs: DataFrame
 
@@ -88,16 +88,14 @@ def open_tables(spark: SparkSession, lake: str, crawl: str | None) -> Tables:
     corpus, tokens, runs = of(CORPUS), of(TOKENS), stored.get(RUNS.name, spark.createDataFrame([], RUNS.spark()))
     if crawl is not None:
         # Tokens do not know their crawl, but the corpus does; runs on the whole lake concern every crawl.
-        tokens = tokens.join(corpus.select("doc_id"), "doc_id", "left_semi")
+        tokens = tokens.join(corpus.select("doc_id"), "doc_id", how="left_semi")
         runs = runs.where(F.col("crawl").isNull() | (F.col("crawl") == crawl))
     return Tables(
         documents=of(DOCUMENTS),
         all_documents=stored.get(DOCUMENTS.name, of(DOCUMENTS)),
         quarantine=of(QUARANTINE),
         signals=of(SIGNALS_TABLE),
-        exact_duplicates=of(EXACT_DUPLICATES),
-        near_duplicates=of(NEAR_DUPLICATES),
-        url_duplicates=of(URL_DUPLICATES),
+        duplicates=of(DUPLICATES),
         clusters=of(CLUSTERS),
         decisions=of(DECISIONS),
         decontamination=of(DECONTAMINATION),
@@ -106,6 +104,7 @@ def open_tables(spark: SparkSession, lake: str, crawl: str | None) -> Tables:
         corpus=corpus,
         tokenizers=of(TOKENIZERS),
         tokens=tokens,
+        withdrawn=of(WITHDRAWN),
         models=of(MODELS),
         runs=runs,
     )

@@ -1,4 +1,4 @@
-"""How many tokens there are, of which source, and what the tokenizer is."""
+"""How many tokens there are that are not withdrawn, of which source, and what the tokenizer is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from spark_jobs.report.tables import Tables
+from spark_jobs.stages.deliver.withdraw_documents import live_rows
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ class Tokens:
 
 def gather_tokens(tables: Tables) -> Tokens:
     by_source = (
-        tables.tokens.groupBy("source")
+        live_rows(tables.tokens, tables.withdrawn)
+        .groupBy("source")
         .agg(F.count(F.lit(1)).alias("documents"), F.sum("n_tokens").alias("tokens"))
         .orderBy("source")
     )

@@ -47,10 +47,9 @@ def withdrawn_lines(job: Job) -> list[str]:
     tokens = int(found.tokens.sum())
     if not tokens:
         return []
-    return [
-        f"withdrawn       {tokens:,} of these tokens ({tokens / job.table.tokens:.2%}) in {len(set(found.doc_ids.tolist())):,} "
-        f"document(s) are left out"
-    ]
+    documents = len(set(found.doc_ids.tolist()))
+    share = tokens / job.table.tokens
+    return [f"withdrawn       {tokens:,} of these tokens ({share:.2%}) in {documents:,} document(s) are left out"]
 
 
 def source_lines(job: Job) -> list[str]:

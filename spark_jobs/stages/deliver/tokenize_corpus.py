@@ -4,7 +4,7 @@ shuffled.
 The order is by a keyed hash of doc_id. Files are ranges of that hash, so the stored order does not depend on their
 number. Documents that a later run finds in the corpus are appended as an increment with an order of its own: what is
 stored stays where it is, so training runs go on with it and can take up the new. What has left the corpus stays too,
-and is withdrawn (`withdraw_documents`); all tokens are written anew only where so much is withdrawn that it is worth it.
+and is withdrawn (`withdraw_documents`); all tokens are written anew only where much is withdrawn.
 """
 
 from __future__ import annotations
