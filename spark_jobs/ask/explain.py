@@ -276,8 +276,8 @@ def _withdrawals(tables: Tables, doc_id: str) -> Lines:
         replaced = f", replaced by increment {row['replaced_by']}" if row["replaced_by"] is not None else ""
         yield (
             "withdrawn",
-            f"{row['reason']}: not read up to increment {row['increment']}{replaced}; withdrawal {row['withdrawal']}, at "
-            f"version {row['tokens_version']} of tokens",
+            f"{row['reason']}: not read up to increment {row['increment']}{replaced}; withdrawal {row['withdrawal']}, "
+            f"at version {row['tokens_version']} of tokens",
         )
 
 
