@@ -43,17 +43,16 @@ def exposures(
     skipped are left out, and so are readings after the run knew that the document is withdrawn."""
     found: list[Exposure] = []
     until = batch_of_step(steps, skips)
+    known = {count: table.withdrawn.first(count) for count in {0, *(count for _, count in pick_ups)}}
     for number, part in enumerate(plan.parts):
         reader = PartReader(table, part.source, part.number)
         for doc_id, start, end in reader.places(doc_ids):
             # What is held out is never read, and the last token is a target only.
             for reading in plan.readings(number, start, min(end, part.tokens), reader.document_ends, until):
                 step = step_of_batch(reading.batch, skips)
-                known = table.withdrawn.first(known_at(pick_ups, reading.batch))
-                if (
-                    step is not None
-                    and not known.are_out([doc_id], part.number, increments_read(plan, reading.batch)).any()
-                ):
+                withdrawn = known[known_at(pick_ups, reading.batch)]
+                is_out = withdrawn.are_out([doc_id], part.number, increments_read(plan, reading.batch)).any()
+                if step is not None and not is_out:
                     found.append(Exposure(doc_id, step + 1, reading.row, reading.tokens, reading.epoch, step < done))
     return sorted(found, key=lambda exposure: (exposure.step, exposure.row, exposure.doc_id))
 
