@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from pathlib import Path
 
 import schemas.tables
@@ -12,7 +13,10 @@ from schemas.contract import Table
 from schemas.plumbing.configuration import config_markdown
 from spark_jobs.pipeline import STAGES, PipelineConfig
 from spark_jobs.signals import SIGNALS
-from spark_jobs.stages.decide.policy import BucketRule, LanguageLimits, LanguageRule, Policy, Rule, WeightRule
+from spark_jobs.stages.decide.column_rules import ColumnRule
+from spark_jobs.stages.decide.limits import LanguageLimits
+from spark_jobs.stages.decide.policy import Policy
+from spark_jobs.stages.decide.signal_rules import SignalRule
 from training.config import TrainingConfig
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -50,19 +54,19 @@ def pipeline() -> str:
 
 
 def policies() -> str:
-    parts = {
-        "": Policy,
-        "languages.N.": LanguageRule,
-        "languages.N.limits.RULE.": LanguageLimits,
-        "rules.N.": Rule,
-        "buckets.": BucketRule,
-        "weigh.N.": WeightRule,
-    }
-    rows = "\n".join(config_markdown(model, prefix) for prefix, model in parts.items()).replace(
-        "spark_jobs.stages.decide.policy.", ""
+    extends = (
+        "| `extends` | str | none | Name of a bundled policy or path of a file, whose keys these change: "
+        "see [policies](../policies.md). |\n"
     )
-    intro = "Keys of a policy file; N stands for a place in a list. `corpus what-if` compares two."
-    return f"# Policies\n\n{intro}\n\n{CONFIG_HEADER}\n{rows}\n"
+    parts = {
+        "Keys of a policy file; N stands for a place in a list. `corpus what-if` compares two.": (
+            extends + config_markdown(Policy) + "\n" + config_markdown(LanguageLimits, "languages.N.limits.RULE.")
+        ),
+        "A rule on a signal:": config_markdown(SignalRule, "rules.N."),
+        "A rule on a column of `documents`:": config_markdown(ColumnRule, "rules.N."),
+    }
+    tables = "\n\n".join(f"{title}\n\n{CONFIG_HEADER}\n{rows}" for title, rows in parts.items())
+    return "# Policies\n\n" + re.sub(r"\bspark_jobs\.stages\.decide\.\w+\.", "", tables) + "\n"
 
 
 def training() -> str:

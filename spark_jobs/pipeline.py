@@ -13,7 +13,7 @@ from spark_jobs.lake.session import SessionConfig
 from spark_jobs.lake.stage import Stage
 from spark_jobs.stages.decide import judge_eligible, select_corpus
 from spark_jobs.stages.decide.decide import closing_sources, sources
-from spark_jobs.stages.decide.policy import require_languages, require_models
+from spark_jobs.stages.decide.requirements import require_languages, require_models
 from spark_jobs.stages.deduplicate import (
     cluster_duplicates,
     compare_texts,

@@ -19,6 +19,6 @@ def generated_pages() -> dict[str, str]:
     return pages
 
 
-@pytest.mark.parametrize("name", ["tables.md", "pipeline.md", "training.md", "signals.md"])
+@pytest.mark.parametrize("name", ["tables.md", "pipeline.md", "training.md", "signals.md", "policies.md"])
 def test_a_reference_page_is_what_the_declarations_say(name):
     assert (DOCS / "reference" / name).read_text(encoding="utf-8") == generated_pages()[name], "run `make docs`"

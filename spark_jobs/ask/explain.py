@@ -12,10 +12,12 @@ from pyspark.sql import functions as F
 from schemas.plumbing.errors import UsageError
 from spark_jobs.kernels.gates.urls import host_of
 from spark_jobs.report.ledger import selecting_policy
-from spark_jobs.report.samples import allowed, number
+from spark_jobs.report.samples import allowed, column_value, number
 from spark_jobs.report.tables import Tables, open_tables
 from spark_jobs.signals import SIGNALS, Signal
+from spark_jobs.stages.decide.column_rules import ColumnRule
 from spark_jobs.stages.decide.policy import Policy
+from spark_jobs.stages.decide.rules import breaks_column_rule
 
 CAPTURES_SHOWN = 5
 NEAR_MATCHES = 5
@@ -67,6 +69,7 @@ def _life(tables: Tables, document: Row, policy: Policy) -> Lines:
     yield from _rights(document)
     yield from _quarantine(tables, doc_id)
     yield from _signals(tables, document, policy)
+    yield from _columns(document, policy)
     yield from _duplicates(tables, doc_id)
     yield from _contamination(tables, doc_id)
     yield from _suspicion(tables, doc_id)
@@ -150,11 +153,24 @@ def _signals(tables: Tables, document: Row, policy: Policy) -> Lines:
     yield "signals", "\n".join(lines)
 
 
+def _columns(document: Row, policy: Policy) -> Lines:
+    if document["extract_status"] == "extracted" and policy.column_rules:
+        width = max(len(rule.column) for rule in policy.column_rules)
+        lines = [f"{rule.column:<{width}}  {column_verdict(policy, rule, document)}" for rule in policy.column_rules]
+        yield "columns", "\n".join(lines)
+
+
+def column_verdict(policy: Policy, rule: ColumnRule, document: Row) -> str:
+    """The value in the column that the rule looks at, and whether the rule lets it pass."""
+    verdict = f"BREAKS {rule.name}" if breaks_column_rule(policy, rule, document.asDict()) else "passes"
+    return f"{column_value(document[rule.column])}  {verdict}: {policy.in_words(rule, document['language'])}"
+
+
 def verdicts(policy: Policy, signal: Signal, measured: Row, language: str | None) -> Iterator[str]:
     """What the policy makes of one value: each limit with whether it is kept, the bucket, and the weight that it
     changes."""
     value = measured[signal.column.name]
-    for rule in policy.rules:
+    for rule in policy.signal_rules:
         if rule.signal == signal.key:
             limits = policy.limits_of(rule, language)
             broken = value is not None and (

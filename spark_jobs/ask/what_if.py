@@ -41,8 +41,8 @@ class Amount:
 
 @dataclass(frozen=True)
 class RuleEffect:
-    """A rule under its policy: documents that fail it, those that fail no other, and what would be kept if these were kept
-    too. That those may then stand for others, or repeat them, is left out of account."""
+    """A rule under its policy: documents that fail it, those that fail no other, and what would be kept if these
+    were kept too. That those may then stand for others, or repeat them, is left out of account."""
 
     name: str
     fail: int
@@ -87,7 +87,8 @@ class Comparison:
     versions: dict[str, int | None]
     """Version of each table that was looked at; None where the lake has none, which counts as empty."""
     unmeasured: tuple[str, ...]
-    """Signals that a policy looks at and no document has a value of: what waits for them rejects nothing."""
+    """Signals and columns of documents that a policy looks at and no document has a value of: what waits for them
+    rejects nothing."""
     sample: float
     records: int
     with_text: int
@@ -127,6 +128,11 @@ def compare(columns: LakeColumns, before: Policy, after: Policy) -> Comparison:
         key: column
         for policy in (before, after)
         for key, column in zip(policy.signal_keys, policy.signal_columns, strict=True)
+    }
+    looked_at |= {
+        f"documents.{rule.column}": rule.column
+        for rule in (*before.column_rules, *after.column_rules)
+        if rule.missing == "pass"
     }
     return Comparison(
         lake=columns.lake,

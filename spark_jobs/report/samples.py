@@ -52,7 +52,7 @@ def gather_samples(tables: Tables, policy: Policy, rules: list[str]) -> Samples:
         for row in _first_by_hash(kept, KEPT_SHOWN).union(_first_by_hash(rejected, PER_RULE)).collect()
     ]
     ids = sorted({doc_id for _, doc_id in chosen})
-    documents = _documents(tables, ids)
+    documents = _documents(tables, policy, ids)
     against = _values(tables, policy, documents)
 
     def samples(rule: str) -> tuple[Sample, ...]:
@@ -68,7 +68,7 @@ def _first_by_hash(named: DataFrame, count: int) -> DataFrame:
     return named.withColumn("place", F.row_number().over(order)).where(F.col("place") <= count).select("rule", "doc_id")
 
 
-def _documents(tables: Tables, ids: list[str]) -> dict[str, dict[str, Any]]:
+def _documents(tables: Tables, policy: Policy, ids: list[str]) -> dict[str, dict[str, Any]]:
     columns = (
         "doc_id",
         "url",
@@ -78,10 +78,11 @@ def _documents(tables: Tables, ids: list[str]) -> dict[str, dict[str, Any]]:
         "extract_reason",
         "extract_detail",
         *RIGHTS.values(),
+        *policy.document_columns,
     )
     # One character more tells whether there is more.
     wanted = tables.documents.where(F.col("doc_id").isin(ids)).select(
-        *columns, F.substring("text", 1, EXCERPT + 1).alias("text")
+        *dict.fromkeys(columns), F.substring("text", 1, EXCERPT + 1).alias("text")
     )
     return {row["doc_id"]: row.asDict() for row in wanted.collect()} if ids else {}
 
@@ -89,14 +90,14 @@ def _documents(tables: Tables, ids: list[str]) -> dict[str, dict[str, Any]]:
 def _values(
     tables: Tables, policy: Policy, documents: dict[str, dict[str, Any]]
 ) -> dict[str, dict[str, tuple[tuple[str, str], ...]]]:
-    """For each document the values that each rule looks at: signals, rights and duplicates."""
+    """For each document the values that each rule looks at: signals, columns of documents, rights and duplicates."""
     if not documents:
         return {}
     ids = sorted(documents)
     found: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {doc_id: {} for doc_id in ids}
     for row in tables.signals.where(F.col("doc_id").isin(ids)).select("doc_id", *policy.signal_columns).collect():
         language = documents[row["doc_id"]]["language"]
-        for rule in policy.rules:
+        for rule in policy.signal_rules:
             limits = policy.limits_of(rule, language)
             found[row["doc_id"]][rule.name] = (
                 (rule.signal, number(row[rule.column])),
@@ -112,6 +113,11 @@ def _values(
     for doc_id, document in documents.items():
         for rule, column in RIGHTS.items():
             found[doc_id][rule] = ((column, str(document[column])),)
+        for limit in policy.column_rules:
+            found[doc_id][limit.name] = (
+                (limit.column, column_value(document[limit.column])),
+                ("allowed", policy.in_words(limit, document["language"])),
+            )
     repeated = tables.duplicates.where(F.col("doc_id").isin(ids)).select(
         "doc_id", "kind", "representative_id", "similarity"
     )
@@ -140,6 +146,19 @@ def allowed(low: float | None, high: float | None) -> str:
 
 def number(value: float | None) -> str:
     return f"{value:.6g}" if value is not None else "not measured"
+
+
+def column_value(value: Any) -> str:
+    """A value of a column of `documents` on one line."""
+    match value:
+        case None | []:
+            return "missing"
+        case list():
+            return ", ".join(value)
+        case float():
+            return number(value)
+        case _:
+            return " ".join(str(value).split())
 
 
 def _sample(document: dict[str, Any], rule: str, values: dict[str, tuple[tuple[str, str], ...]]) -> Sample:

@@ -23,6 +23,7 @@ from schemas.plumbing.errors import UsageError
 from spark_jobs.kernels.file_identity import Versions, file_versions
 from spark_jobs.kernels.gates.entry_lists import list_digests, read_entries
 from spark_jobs.kernels.gates.hashed_keys import HashedKeys
+from spark_jobs.kernels.gates.urls import ascii_host
 
 MAX_URL_CHARACTERS = 4096
 """Characters of a URL that are looked at; browsers and sitemaps stop at half of it."""
@@ -142,14 +143,8 @@ def bare_url(url: str) -> str:
     if port := _PORT.match(bare):
         bare = port[1] + bare[port.end() :]
     host, slash, path = bare.partition("/")
-    host = host.rstrip(".")
-    if not host.isascii():
-        try:
-            host = host.encode("idna").decode("ascii")
-        except UnicodeError:
-            # No valid name, so that no list of names can hold it.
-            host = ""
-    return (host + slash + path).rstrip("/")
+    # A name that is not valid is empty: no list of names can hold it.
+    return (ascii_host(host) + slash + path).rstrip("/")
 
 
 def host_and_parents(host: str) -> list[str]:

@@ -73,9 +73,10 @@ def sources(policy: Policy) -> tuple[Source, ...]:
         "language",
         "language_score",
         *(name for name, use in needed.items() if use),
+        *policy.document_columns,
     )
     used = {
-        Source(DOCUMENTS, documents): True,
+        Source(DOCUMENTS, tuple(dict.fromkeys(documents))): True,
         Source(SIGNALS_TABLE, policy.signal_columns, flag="is_measured"): True,
         Source(DECONTAMINATION, ("set_name", "item_share"), many=True): policy.decontamination is not None,
         Source(SUSPECTS, ("incident_id",), many=True): policy.training.suspects,

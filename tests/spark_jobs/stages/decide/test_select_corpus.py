@@ -9,9 +9,10 @@ from pyspark.sql import DataFrame
 
 from schemas.tables.decisions import DECISIONS
 from schemas.tables.decontamination import DECONTAMINATION
-from schemas.tables.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
+from schemas.tables.duplicates import CLUSTERS, DUPLICATES
 from schemas.tables.incidents import SUSPECTS
 from spark_jobs.signals import SIGNALS, SIGNALS_TABLE
+from spark_jobs.stages.decide import judge_eligible
 from spark_jobs.stages.decide.policy import Policy
 from spark_jobs.stages.decide.select_corpus import Config, transform
 
@@ -45,10 +46,6 @@ def signals_of(spark, rows: dict[str, dict[str, float]]) -> DataFrame:
     return spark.createDataFrame(values, SIGNALS_TABLE.spark())
 
 
-def duplicates_of(spark, table, *doc_ids: str) -> DataFrame:
-    return spark.createDataFrame([(doc_id, "c1", "earlier", 1.0, "rule") for doc_id in doc_ids], table.spark())
-
-
 def decided(
     spark,
     documents: DataFrame,
@@ -59,23 +56,22 @@ def decided(
     overlaps: tuple[tuple[str, str, float], ...] = (),
     policy: Policy = POLICY,
 ) -> DataFrame:
-    duplicates = (duplicates_of(spark, EXACT_DUPLICATES, *exact), duplicates_of(spark, NEAR_DUPLICATES, *near))
-    same_urls = spark.createDataFrame(
-        [(doc_id, "c1", "earlier", "page", "rule") for doc_id in url], URL_DUPLICATES.spark()
-    )
-    clusters = spark.createDataFrame([], CLUSTERS.spark())
+    """Judged, then closed with the duplicates that are stated."""
     rows = [(doc_id, "c1", name, 1, 0.1, 1, share, "item", "rule") for doc_id, name, share in overlaps]
     contaminated = spark.createDataFrame(rows, DECONTAMINATION.spark())
     suspects = spark.createDataFrame([], SUSPECTS.spark())
+    config = Config(policy=policy)
+    judged = judge_eligible.transform(documents, signals_of(spark, signals), contaminated, suspects, config=config)
+    duplicates = [
+        (doc_id, "c1", kind, "earlier", None if kind == "url" else 1.0, "rule")
+        for kind, doc_ids in (("exact", exact), ("near", near), ("url", url))
+        for doc_id in doc_ids
+    ]
     return transform(
-        documents,
-        signals_of(spark, signals),
-        *duplicates,
-        same_urls,
-        clusters,
-        contaminated,
-        suspects,
-        config=Config(policy=policy),
+        judged,
+        spark.createDataFrame(duplicates, DUPLICATES.spark()),
+        spark.createDataFrame([], CLUSTERS.spark()),
+        config=config,
     )
 
 
@@ -118,8 +114,8 @@ def test_every_document_is_decided_with_every_rule_against_it(spark, documents_o
             spark,
             documents,
             signals,
-            exact=("copy", "everything_wrong"),
-            near=("near_copy", "everything_wrong", "image"),
+            exact=("copy",),
+            near=("copy", "near_copy"),
         )
     )
     assert actual == {
@@ -134,14 +130,12 @@ def test_every_document_is_decided_with_every_rule_against_it(spark, documents_o
                 "fineweb.char_dup_ratio",
                 "gopher_quality.word_count",
                 "short",
-                "duplicate.exact",
-                "duplicate.near",
             ],
             0.0,
         ),
         "unsure": ("rejected", ["language.en"], 0.0),
         "no_language": ("rejected", ["language.en"], 0.0),
-        "copy": ("rejected", ["duplicate.exact"], 0.0),
+        "copy": ("rejected", ["duplicate.exact", "duplicate.near"], 0.0),
         "near_copy": ("rejected", ["duplicate.near"], 0.0),
         "image": ("rejected", ["extract.not_html"], 0.0),
         "hung": ("failed", [], 0.0),
@@ -189,9 +183,7 @@ def test_keep_all_keeps_all_that_has_text(spark, documents_of):
         {"doc_id": "a", "text": "t"},
         {"doc_id": "b", "extract_status": "skipped", "extract_reason": "empty", "text_hash": None},
     )
-    actual = rows_of(
-        decided(spark, documents, {"a": {}}, exact=("a",), near=("a",), policy=Config(policy="keep_all").policy)
-    )
+    actual = rows_of(decided(spark, documents, {"a": {}}, policy=Config(policy="keep_all").policy))
     assert actual == {"a": ("kept", [], 1.0), "b": ("rejected", ["extract.empty"], 0.0)}
 
 
