@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame
 from schemas.contract import Table
 from schemas.plumbing.configuration import config_json
 from schemas.tables.corpus import CORPUS
+from schemas.tables.crawls import CRAWLS
 from schemas.tables.decisions import DECISIONS
 from schemas.tables.decontamination import DECONTAMINATION
 from schemas.tables.documents import DOCUMENTS
@@ -227,6 +228,10 @@ def small_lake(spark, tmp_path_factory) -> str:
             measured(4),
             measured(7, gopher_quality_word_count=49),
             measured(8, gopher_quality_word_count=100_000),
+        ],
+        CRAWLS: [
+            {"crawl": crawl, "ordinal": ordinal, "entered_at": datetime(2026, 5, 1, tzinfo=UTC)}
+            for ordinal, crawl in enumerate(("c1", "c2"))
         ],
         DUPLICATES: [
             {"doc_id": doc_id(n), "crawl": crawl, "kind": kind, "representative_id": doc_id(1)}

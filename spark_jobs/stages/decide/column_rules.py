@@ -176,9 +176,10 @@ class ColumnRule(Config):
 
 
 def names_of_host(host: str) -> set[str]:
-    """The entries of `any_of` and `none_of` that mean this host: itself, and `*.` with each name above it."""
-    name, *above = host_and_parents(ascii_host(host.lower()))
-    return {name, *(f"*.{parent}" for parent in above)}
+    """The entries of `any_of` and `none_of` that mean this host: itself, and `*.` with each name above it. No entry
+    means what is no valid name."""
+    names = host_and_parents(ascii_host(host.lower()))
+    return {*names[:1], *(f"*.{parent}" for parent in names[1:])}
 
 
 def host_entries(entries: Iterable[str]) -> frozenset[str]:

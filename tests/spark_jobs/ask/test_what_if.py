@@ -160,6 +160,27 @@ def test_what_the_lake_does_not_have_is_said(lake):
     )
 
 
+def test_rules_on_columns_count_like_others_and_columns_without_any_value_are_named(lake):
+    rules = [
+        {"column": "domain", "none_of": ["*.example"]},
+        {"column": "date", "min": "2015-01-01"},
+        {"column": "fetched_at", "missing": "reject"},
+    ]
+    quiet = {"duplicates": {"exact": False, "near": False}, "training": {"suspects": False}}
+    everything, limited, present = (
+        Policy.model_validate({"name": "x", "rules": some, **quiet}) for some in ([], rules[:2], rules[2:])
+    )
+    comparison = compare(LakeColumns(lake, "c1"), everything, limited)
+    assert (comparison.before.kept.documents, comparison.after.kept.documents) == (5, 0)
+    assert {rule.name: (rule.fail, rule.documents_without) for rule in comparison.after.rules} == {
+        "documents.domain": (5, 5),
+        "documents.date": (0, 0),
+    }
+    assert comparison.unmeasured == ("documents.date",)
+    missing = compare(LakeColumns(lake, "c1"), everything, present)
+    assert (missing.after.kept.documents, missing.unmeasured) == (0, ())
+
+
 def test_suspects_of_training_runs_count_once_however_many_incidents_they_caused(lake, tmp_path):
     shutil.copytree(lake, tmp_path / "lake")
     rows = [

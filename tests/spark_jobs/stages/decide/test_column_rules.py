@@ -117,6 +117,12 @@ def test_a_host_is_the_same_in_unicode_and_in_punycode(entry, host):
     assert passing({"column": "host", "none_of": [entry]}, host, "other.example") == [False, True]
 
 
+@pytest.mark.parametrize("host", ["", "a..bücher.de", "é" * 64 + ".de", ".", "*.de"])
+def test_what_is_no_valid_name_of_a_host_is_none_of_any_entries(host):
+    assert passing({"column": "host", "any_of": ["bücher.de", "example.com"]}, host) == [False]
+    assert passing({"column": "host", "none_of": ["bücher.de", "example.com"]}, host) == [True]
+
+
 def test_of_a_list_one_element_decides():
     robots = (["noai"], ["noarchive", "noindex"], ["all"], [], None)
     assert passing({"column": "robots", "none_of": ["noai", "noindex"]}, *robots) == [False, False, True, True, True]

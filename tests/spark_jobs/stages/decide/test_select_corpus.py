@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pyspark.sql import DataFrame
@@ -209,4 +210,37 @@ def test_deciding_reads_no_text(spark, documents_of, tmp_path):
         "extract_reason",
         "language",
         "language_score",
+    }
+
+
+def test_rules_on_columns_of_documents_are_decided_on_spark(spark, documents_of):
+    policy = Policy.model_validate(
+        {
+            "name": "columns",
+            "rules": [
+                {"column": "domain", "none_of": ["bücher.example", "*.gov.example"]},
+                {"column": "date", "min": "2015-01-01", "missing": "reject"},
+                {"column": "fetched_at", "max": "2026-01-31"},
+                {"column": "http_status", "max": 299},
+                {"column": "robots", "none_of": ["noai"]},
+            ],
+        }
+    )
+    fetched = datetime(2026, 1, 31, 23, 59, tzinfo=UTC)
+    good = ENGLISH | {"domain": "a.example", "date": "2015-01-01", "fetched_at": fetched, "http_status": 200}
+    rows = {
+        "good": good | {"robots": ["all"]},
+        "idn": good | {"domain": "xn--bcher-kva.example", "robots": []},
+        "state": good | {"domain": "a.gov.example", "date": "2014-12-31"},
+        "late": good | {"fetched_at": fetched + timedelta(minutes=1)},
+        "undated": good | {"date": None, "http_status": 404, "robots": ["noai", "noindex"]},
+    }
+    documents = documents_of(*({"doc_id": doc_id} | row for doc_id, row in rows.items()))
+    found = rows_of(decided(spark, documents, dict.fromkeys(rows, GOOD), policy=policy))
+    assert {doc_id: rejected_by for doc_id, (_, rejected_by, _) in found.items()} == {
+        "good": [],
+        "idn": ["documents.domain"],
+        "state": ["documents.domain", "documents.date"],
+        "late": ["documents.fetched_at"],
+        "undated": ["documents.date", "documents.http_status", "documents.robots"],
     }
