@@ -89,7 +89,10 @@ def _require_special_tokens(config: TrainingConfig, table: TokenTable) -> None:
 def _require_batches(plan: Plan, data_parallel: int, parallel: ParallelConfig, table: TokenTable) -> None:
     """Every stage's batch is shared out evenly, and an epoch has at least one."""
     first = plan.stages[0]
-    if sum(part.epoch_tokens for part in plan.parts if part.tokens_version == first.tokens_version) < first.batch_tokens:
+    if (
+        sum(part.epoch_tokens for part in plan.parts if part.tokens_version == first.tokens_version)
+        < first.batch_tokens
+    ):
         raise NothingToDo(
             f"{table.uri}: {table.tokens} tokens are too few for one batch of {first.batch_sequences} sequences of "
             f"{first.sequence_length}"
