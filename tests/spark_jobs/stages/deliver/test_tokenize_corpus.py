@@ -196,6 +196,19 @@ def test_a_page_that_is_gone_has_no_tokens_any_more_and_all_are_written_anew(gro
     assert "appended_rows" not in run.counts
 
 
+def test_tokens_carry_the_weights_of_the_corpus_and_one_of_another_weight_is_outdated(spark):
+    config = tokenize_corpus.Config()
+    corpus = corpus_of(spark, TEXTS[:4]).withColumn("weight", F.when(F.col("warc_offset") == 2, 0.25).otherwise(3.0))
+    tokenizers = train_tokenizer.transform(corpus, config=train_tokenizer.Config(vocabulary_size=400)).persist()
+    stored = tokenize_corpus.transform(corpus, tokenizers, config=config).persist()
+    assert [row["weight"] for row in stored.orderBy("doc_id").collect()] == [3.0, 3.0, 0.25, 3.0]
+    assert tokenize_corpus.grow(stored, corpus, tokenizers, config=config).count() == 0
+    other = corpus.withColumn("weight", F.when(F.col("warc_offset") == 2, 0.5).otherwise(3.0))
+    assert tokenize_corpus.grow(stored, other, tokenizers, config=config) is None
+    stored.unpersist()
+    tokenizers.unpersist()
+
+
 def test_tokens_are_rewritten_where_that_is_asked_for(spark):
     assert tokenize_corpus.grow(None, None, None, config=tokenize_corpus.Config(on_new_data="rewrite")) is None
 
