@@ -127,7 +127,8 @@ def show(rows: dict[str, dict[str, float]]) -> None:
     for words, key, form in lines:
         print(f"{words:<42}" + "".join(f"{form.format(row[key]):>16}" for row in rows.values()))
     print(
-        f"{'headwater, later epochs, tokens/s of processor time':<58}{rows['headwater']['tokens_per_processor_second_later_epoch']:,.0f}"
+        f"{'headwater, later epochs, tokens/s of processor time':<58}"
+        f"{rows['headwater']['tokens_per_processor_second_later_epoch']:,.0f}"
     )
 
 

@@ -17,10 +17,10 @@ from pyspark.sql import SparkSession
 
 from schemas.plumbing.configuration import load_config
 from schemas.plumbing.logs import configure_logs
-from spark_jobs.commands.corpus import pipeline_file
 from spark_jobs.lake.session import start_session
 from spark_jobs.lake.stage import Lake, Stage, run_stage
 from spark_jobs.pipeline import PipelineConfig, enabled_stages, open_lake
+from spark_jobs.recipes import pipeline_file
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REAL_PAGES = REPOSITORY.parent / "shared" / "data" / "warc" / "web-pages-00.warc.gz"

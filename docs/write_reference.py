@@ -45,7 +45,8 @@ def tables() -> str:
 
 
 def pipeline() -> str:
-    return f"# Pipeline files\n\nKeys of a pipeline file, and of `corpus run --set`.\n\n{CONFIG_HEADER}\n{config_markdown(PipelineConfig)}\n"
+    intro = "Keys of a pipeline file, and of `corpus run --set`."
+    return f"# Pipeline files\n\n{intro}\n\n{CONFIG_HEADER}\n{config_markdown(PipelineConfig)}\n"
 
 
 def policies() -> str:
@@ -60,11 +61,13 @@ def policies() -> str:
     rows = "\n".join(config_markdown(model, prefix) for prefix, model in parts.items()).replace(
         "spark_jobs.stages.decide.policy.", ""
     )
-    return f"# Policies\n\nKeys of a policy file; N stands for a place in a list. `corpus what-if` compares two.\n\n{CONFIG_HEADER}\n{rows}\n"
+    intro = "Keys of a policy file; N stands for a place in a list. `corpus what-if` compares two."
+    return f"# Policies\n\n{intro}\n\n{CONFIG_HEADER}\n{rows}\n"
 
 
 def training() -> str:
-    return f"# Training recipes\n\nKeys of a recipe, and of `pretrain run --set`.\n\n{CONFIG_HEADER}\n{config_markdown(TrainingConfig)}\n"
+    intro = "Keys of a recipe, and of `pretrain run --set`."
+    return f"# Training recipes\n\n{intro}\n\n{CONFIG_HEADER}\n{config_markdown(TrainingConfig)}\n"
 
 
 def signals() -> str:

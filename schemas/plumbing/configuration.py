@@ -27,15 +27,18 @@ class Config(BaseModel):
 def load_config[C: Config](model: type[C], path: Path | None, settings: tuple[str, ...] = ()) -> C:
     """Read `path` (or only defaults), apply settings `a.b=value` (values are YAML), and validate; `UsageError` names
     the key."""
-    values: dict[str, Any] = {}
-    if path is not None:
-        values = _read_yaml(path)
+    values = _read_yaml(path) if path is not None else {}
+    return config_of(model, values, settings, where=str(path) if path else "configuration")
+
+
+def config_of[C: Config](model: type[C], values: dict[str, Any], settings: tuple[str, ...], *, where: str) -> C:
+    """The same from values that are read already; `where` says in errors where they come from."""
     for setting in settings:
         _apply(values, setting)
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise UsageError(describe_validation_error(error, str(path) if path else "configuration")) from None
+        raise UsageError(describe_validation_error(error, where)) from None
 
 
 def describe_validation_error(error: ValidationError, where: str) -> str:

@@ -173,26 +173,17 @@ def verdicts(policy: Policy, signal: Signal, measured: Row, language: str | None
 
 def _duplicates(tables: Tables, doc_id: str) -> Lines:
     found = False
-    for kind, duplicates in (
-        ("exact", tables.exact_duplicates),
-        ("near", tables.near_duplicates),
-        ("url", tables.url_duplicates),
-    ):
-        row = _only(duplicates, doc_id)
-        if row is not None:
-            found = True
-            original = _only(tables.documents.select("doc_id", "url"), row["representative_id"])
-            where = (
-                f"{original['url']} ({row['representative_id']})"
-                if original is not None and original["url"]
-                else row["representative_id"]
-            )
-            similarity = f", similarity {row['similarity']:.3f}" if "similarity" in duplicates.columns else ""
-            yield "duplicate", f"{kind}{similarity}, of {where}; rule {row['rule']}"
-        stands_for = duplicates.where(F.col("representative_id") == doc_id).count()
-        if stands_for:
-            found = True
-            yield "stands for", f"{stands_for:,} {kind} duplicate{'s' if stands_for > 1 else ''}"
+    for row in tables.duplicates.where(F.col("doc_id") == doc_id).orderBy("kind").collect():
+        found = True
+        original = _only(tables.documents.select("doc_id", "url"), row["representative_id"])
+        has_url = original is not None and original["url"]
+        where = f"{original['url']} ({row['representative_id']})" if has_url else row["representative_id"]
+        similarity = f", similarity {row['similarity']:.3f}" if row["similarity"] is not None else ""
+        yield "duplicate", f"{row['kind']}{similarity}, of {where}; rule {row['rule']}"
+    stands_for = tables.duplicates.where(F.col("representative_id") == doc_id).groupBy("kind").count()
+    for row in stands_for.orderBy("kind").collect():
+        found = True
+        yield "stands for", f"{row['count']:,} {row['kind']} duplicate{'s' if row['count'] > 1 else ''}"
     cluster = _only(tables.clusters, doc_id)
     if cluster is not None:
         found = True

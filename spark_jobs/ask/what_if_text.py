@@ -80,7 +80,8 @@ def _changes(title: str, rows: Sequence[Change]) -> Iterator[str]:
 
 def _rules(outcome: Outcome) -> Iterator[str]:
     if outcome.buckets:
-        yield f"{outcome.policy}: kept by bucket: {', '.join(f'{name} {count:,}' for name, count in outcome.buckets.items())}"
+        counts = ", ".join(f"{name} {count:,}" for name, count in outcome.buckets.items())
+        yield f"{outcome.policy}: kept by bucket: {counts}"
     title = (f"rules of {outcome.policy}", "fail", "only this", "kept without it", "words without it")
     cells = [
         (rule.name, f"{rule.fail:,}", f"{rule.only:,}", f"{rule.documents_without:,}", f"{rule.words_without:,}")

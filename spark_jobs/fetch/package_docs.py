@@ -233,8 +233,10 @@ def _start(packages: list[_Package]) -> str:
         f'<li><a href="{p.path.rstrip("/")}">{html.escape(p.name)}</a> {p.version}: {html.escape(p.summary)}</li>'
         for p in packages
     )
-    more = '<p><a href="/licences/">Licences</a>, <a href="/packages.json">the list as data</a>, <a href="/private/">internal notes</a>.</p>'
-    return f"<h1>{_TITLE}</h1><p>This site documents the packages of one Python environment, from their own sources.</p><ul>{rows}</ul>{more}"
+    intro = "This site documents the packages of one Python environment, from their own sources."
+    data, notes = '<a href="/packages.json">the list as data</a>', '<a href="/private/">internal notes</a>'
+    more = f'<p><a href="/licences/">Licences</a>, {data}, {notes}.</p>'
+    return f"<h1>{_TITLE}</h1><p>{intro}</p><ul>{rows}</ul>{more}"
 
 
 def _overview(package: _Package, pages: list[tuple[str, str, str]]) -> str:
@@ -243,7 +245,8 @@ def _overview(package: _Package, pages: list[tuple[str, str, str]]) -> str:
         f'<li><a href="{package.path}licence-{number}.html">Licence</a></li>' for number in range(len(package.licences))
     )
     dead = f'<p>See also the <a href="{package.path}changes-archive.html">archive of changes</a>.</p>'
-    return f"<h1>{html.escape(package.name)}</h1><p>{html.escape(package.summary)}</p>{package.read_me}<h2>Modules</h2><ul>{listed}</ul><ul>{licences}</ul>{dead}"
+    heading = f"<h1>{html.escape(package.name)}</h1><p>{html.escape(package.summary)}</p>{package.read_me}"
+    return f"{heading}<h2>Modules</h2><ul>{listed}</ul><ul>{licences}</ul>{dead}"
 
 
 def _extras(packages: list[_Package]) -> dict[str, Resource]:
@@ -282,15 +285,16 @@ def _page(title: str, main: str, path: str, packages: list[_Package], sidebar: s
     """A whole page, with everything around the content that a site repeats."""
     menu = "".join(f'<a href="{p.path}">{html.escape(p.name)}</a> ' for p in packages[:12])
     crumbs = " / ".join(html.escape(part) for part in path.strip("/").split("/") if part)
+    search, helpful = '<input name="q" placeholder="Search the documentation">', "Was this page helpful? Yes No"
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><title>{html.escape(title)} | {_TITLE}</title><link rel="stylesheet" href="/site.css">
 <meta name="viewport" content="width=device-width"><script>window.dataLayer = window.dataLayer || [];</script></head>
 <body>
-<header><a href="/" class="logo">{_TITLE}</a><form action="/search"><input name="q" placeholder="Search the documentation"></form>
+<header><a href="/" class="logo">{_TITLE}</a><form action="/search">{search}</form>
 <nav class="top">{menu}<a href="/licences/">Licences</a> <a href="/latest/">Latest version</a></nav></header>
 <div class="breadcrumbs">You are here: Home / {crumbs}</div>
-<div class="columns"><aside class="sidebar"><h4>On this site</h4><ul>{sidebar}</ul><p>Was this page helpful? Yes No</p></aside>
+<div class="columns"><aside class="sidebar"><h4>On this site</h4><ul>{sidebar}</ul><p>{helpful}</p></aside>
 <main role="main"><article>{main}</article></main></div>
 <footer><p>Made from the sources of the installed packages; each keeps its own licence.</p>
 <p>We use cookies to improve your experience. Accept all. Privacy policy. Terms of use. Back to top.</p></footer>

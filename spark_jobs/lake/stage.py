@@ -12,7 +12,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Literal
@@ -48,7 +48,8 @@ class Stage:
     name: str
     reads: tuple[Table, ...]
     writes: Table
-    config: type[Config]
+    config: type[Config] | None
+    """Its group of keys in a pipeline file; None where other stages' keys decide, see `settings`."""
     state: tuple[Table, ...] = ()
     """Tables that the stage also reads, after `reads`, and that later stages write: what earlier runs left. They are
     empty where a lake has none, and a new version of one does not make the stage stale."""
@@ -100,11 +101,17 @@ class Lake:
         """The newest entry of each stage and crawl in the ledger, as it was when first asked."""
         if not delta.table_exists(self.spark, self.path, RUNS):
             return {}
-        newest = F.max_by(F.struct("fingerprint", "config", "output_version", "counts", "seconds"), "started_at").alias(
-            "newest"
-        )
+        newest = F.max_by(
+            F.struct("fingerprint", "config", "output_version", "counts", "seconds", "started_at"), "started_at"
+        ).alias("newest")
         entries = delta.read_table(self.spark, self.path, RUNS).groupBy("stage", "crawl").agg(newest).collect()
         return {(entry["stage"], entry["crawl"]): entry["newest"] for entry in entries}
+
+    def of_crawl(self, crawl: str) -> Lake:
+        """The same lake, about another crawl; the ledger is not read again."""
+        other = replace(self, crawl=crawl)
+        other.__dict__["newest_runs"] = self.newest_runs
+        return other
 
     def has(self, table: Table) -> bool:
         return delta.table_exists(self.spark, self.path, table)
@@ -149,7 +156,7 @@ def run_stage(stage: Stage, lake: Lake, config: Config) -> Run:
             reading = {"observation": Observation(f"read by {stage.name}")} if stage.observes_reading else {}
             tables = [lake.read(table, stage.scope) for table in (*stage.reads, *stage.state)]
             added = (
-                stage.grow(lake.read(stage.writes, stage.scope), *tables, config=config)
+                stage.grow(lake.read(stage.writes, stage.scope), *tables, config=config, **reading)
                 if stage.grow and lake.has(stage.writes)
                 else None
             )

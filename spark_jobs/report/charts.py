@@ -120,7 +120,8 @@ def _runs_of_finite(points: Sequence[tuple[float, float]]) -> list[list[tuple[fl
 
 
 def _rectangle(x: float, y: float, width: float, height: float, style: str, title: str) -> str:
-    return f'<rect class="{style}" x="{x:.1f}" y="{y:.1f}" width="{max(width, 0.5):.1f}" height="{height:.1f}"><title>{escape(title)}</title></rect>'
+    place = f'x="{x:.1f}" y="{y:.1f}" width="{max(width, 0.5):.1f}" height="{height:.1f}"'
+    return f'<rect class="{style}" {place}><title>{escape(title)}</title></rect>'
 
 
 def _svg(width: int, height: int, parts: list[str], label: str) -> Markup:

@@ -49,18 +49,19 @@ class Duplicates:
 
 
 def gather_duplicates(tables: Tables) -> Duplicates:
-    copies = tables.exact_duplicates.groupBy("representative_id").agg((F.count(F.lit(1)) + 1).alias("size"))
+    exact, near = (tables.duplicates.where(F.col("kind") == kind) for kind in ("exact", "near"))
+    copies = exact.groupBy("representative_id").agg((F.count(F.lit(1)) + 1).alias("size"))
     clusters = tables.clusters.groupBy("cluster_id").agg(F.max("cluster_size").alias("size"))
-    rules = tables.exact_duplicates.select("rule").union(tables.near_duplicates.select("rule")).distinct().collect()
+    rules = tables.duplicates.select("rule").distinct().collect()
     return Duplicates(
-        exact=tables.exact_duplicates.count(),
-        near=tables.near_duplicates.count(),
+        exact=exact.count(),
+        near=near.count(),
         rules=tuple(sorted(row["rule"] for row in rules)),
         exact_groups=size_bins(copies),
         clusters=size_bins(clusters),
         largest_cluster=clusters.agg(F.max("size")).first()[0] or 0,
-        similarities=similarity_bins(tables.near_duplicates),
-        pairs=example_pairs(tables),
+        similarities=similarity_bins(near),
+        pairs=example_pairs(near, tables.all_documents),
     )
 
 
@@ -82,16 +83,12 @@ def similarity_bins(near_duplicates: DataFrame) -> tuple[Bin, ...]:
     )
 
 
-def example_pairs(tables: Tables) -> tuple[Pair, ...]:
+def example_pairs(near_duplicates: DataFrame, documents: DataFrame) -> tuple[Pair, ...]:
     """Pairs chosen by a hash of the duplicate, the least similar first."""
-    chosen = tables.near_duplicates.orderBy(F.xxhash64(F.lit(SEED), "doc_id"), "doc_id").limit(PAIRS_SHOWN)
+    chosen = near_duplicates.orderBy(F.xxhash64(F.lit(SEED), "doc_id"), "doc_id").limit(PAIRS_SHOWN)
     rows = chosen.select("doc_id", "representative_id", "similarity").collect()
     ids = {row["doc_id"] for row in rows} | {row["representative_id"] for row in rows}
-    urls = (
-        dict(tables.all_documents.where(F.col("doc_id").isin(sorted(ids))).select("doc_id", "url").collect())
-        if ids
-        else {}
-    )
+    urls = dict(documents.where(F.col("doc_id").isin(sorted(ids))).select("doc_id", "url").collect()) if ids else {}
     pairs = [
         Pair(
             row["doc_id"],

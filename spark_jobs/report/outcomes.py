@@ -121,7 +121,7 @@ def words_by_only_rule(tables: Tables) -> dict[str | None, int]:
         "doc_id", F.get("rejected_by", F.lit(0)).alias("rule")
     )
     words = tables.signals.select("doc_id", F.col(WORD_COUNT.column.name).alias("words"))
-    return dict(only.join(words, "doc_id").groupBy("rule").agg(F.sum("words").alias("words")).collect())
+    return dict(only.join(words, "doc_id", how="inner").groupBy("rule").agg(F.sum("words").alias("words")).collect())
 
 
 def rule_counts(tables: Tables, words: dict[str | None, int]) -> tuple[RuleCount, ...]:
@@ -188,7 +188,7 @@ def shares(tables: Tables, name: Column, shown: int) -> tuple[Share, ...]:
     named = (
         tables.documents.where(F.col("extract_status") == "extracted")
         .select("doc_id", name.alias("name"))
-        .join(kept, "doc_id", "left")
+        .join(kept, "doc_id", how="left")
     )
     counted = named.groupBy("name").agg(F.count(F.lit(1)).alias("documents"), F.count("kept").alias("kept"))
     totals = counted.agg(

@@ -10,8 +10,8 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from spark_jobs.report.tables import Tables
-from spark_jobs.stages.decide.decide import BUCKETS
 from spark_jobs.stages.decide.policy import Policy
+from spark_jobs.stages.decide.rules import BUCKETS
 
 PER_RULE = 3
 KEPT_SHOWN = 6
@@ -112,12 +112,12 @@ def _values(
     for doc_id, document in documents.items():
         for rule, column in RIGHTS.items():
             found[doc_id][rule] = ((column, str(document[column])),)
-    originals = {}
-    for kind, duplicates in (("exact", tables.exact_duplicates), ("near", tables.near_duplicates)):
-        for row in (
-            duplicates.where(F.col("doc_id").isin(ids)).select("doc_id", "representative_id", "similarity").collect()
-        ):
-            originals[row["doc_id"], kind] = (row["representative_id"], row["similarity"])
+    repeated = tables.duplicates.where(F.col("doc_id").isin(ids)).select(
+        "doc_id", "kind", "representative_id", "similarity"
+    )
+    originals = {
+        (row["doc_id"], row["kind"]): (row["representative_id"], row["similarity"]) for row in repeated.collect()
+    }
     kept_ids = sorted({representative for representative, _ in originals.values()})
     urls = (
         dict(tables.all_documents.where(F.col("doc_id").isin(kept_ids)).select("doc_id", "url").collect())
@@ -127,7 +127,7 @@ def _values(
     for (doc_id, kind), (representative, similarity) in originals.items():
         found[doc_id][f"duplicate.{kind}"] = (
             ("repeats", urls.get(representative) or representative),
-            ("similarity", f"{similarity:.3f}"),
+            ("similarity", "not compared" if similarity is None else f"{similarity:.3f}"),
         )
     return found
 

@@ -15,7 +15,7 @@ from schemas.tables.corpus import CORPUS
 from schemas.tables.decisions import DECISIONS
 from schemas.tables.decontamination import DECONTAMINATION
 from schemas.tables.documents import DOCUMENTS
-from schemas.tables.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
+from schemas.tables.duplicates import CLUSTERS, DUPLICATES
 from schemas.tables.incidents import SUSPECTS
 from schemas.tables.models import MODELS
 from schemas.tables.quarantine import QUARANTINE
@@ -30,9 +30,7 @@ _ALL = (
     DOCUMENTS,
     QUARANTINE,
     SIGNALS_TABLE,
-    EXACT_DUPLICATES,
-    NEAR_DUPLICATES,
-    URL_DUPLICATES,
+    DUPLICATES,
     CLUSTERS,
     DECONTAMINATION,
     SUSPECTS,
@@ -55,9 +53,7 @@ class Tables:
     """Of every crawl, because the document that a duplicate repeats may be of an earlier one."""
     quarantine: DataFrame
     signals: DataFrame
-    exact_duplicates: DataFrame
-    near_duplicates: DataFrame
-    url_duplicates: DataFrame
+    duplicates: DataFrame
     clusters: DataFrame
     decisions: DataFrame
     decontamination: DataFrame
@@ -88,16 +84,14 @@ def open_tables(spark: SparkSession, lake: str, crawl: str | None) -> Tables:
     corpus, tokens, runs = of(CORPUS), of(TOKENS), stored.get(RUNS.name, spark.createDataFrame([], RUNS.spark()))
     if crawl is not None:
         # Tokens do not know their crawl, but the corpus does; runs on the whole lake concern every crawl.
-        tokens = tokens.join(corpus.select("doc_id"), "doc_id", "left_semi")
+        tokens = tokens.join(corpus.select("doc_id"), "doc_id", how="left_semi")
         runs = runs.where(F.col("crawl").isNull() | (F.col("crawl") == crawl))
     return Tables(
         documents=of(DOCUMENTS),
         all_documents=stored.get(DOCUMENTS.name, of(DOCUMENTS)),
         quarantine=of(QUARANTINE),
         signals=of(SIGNALS_TABLE),
-        exact_duplicates=of(EXACT_DUPLICATES),
-        near_duplicates=of(NEAR_DUPLICATES),
-        url_duplicates=of(URL_DUPLICATES),
+        duplicates=of(DUPLICATES),
         clusters=of(CLUSTERS),
         decisions=of(DECISIONS),
         decontamination=of(DECONTAMINATION),

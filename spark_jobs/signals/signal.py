@@ -81,7 +81,8 @@ class Signal:
             f">= {limits.min:g}" if limits.min is not None else "",
             f"<= {limits.max:g}" if limits.max is not None else "",
         ]
-        return f"| `{self.key}` | {' and '.join(filter(None, parts)) or 'measured only'} | {self.description} | {self.source} |"
+        limits = " and ".join(filter(None, parts)) or "measured only"
+        return f"| `{self.key}` | {limits} | {self.description} | {self.source} |"
 
 
 def ratio(part: Value, whole: Value) -> float:

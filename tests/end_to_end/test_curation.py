@@ -35,7 +35,10 @@ from training.lake_tables import append_rows
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(600)]
 
-TICKETS = "Tickets are sold at the old station house from nine until five, and children under twelve years of age travel free with a family."
+TICKETS = (
+    "Tickets are sold at the old station house from nine until five, and children under twelve years of age travel "
+    "free with a family."
+)
 SCRIPT = "Please enable JavaScript to read the comments of other visitors."
 QUESTION = "Which of the four valleys that meet below the abbey carries the water of the northern glacier to the sea?"
 KEYWORD, WITHHELD_HOST = "vexmoor", "undisclosed.example"
@@ -117,7 +120,8 @@ class Page:
 
     def block(self) -> bytes:
         body = "".join(f"<p>{paragraph}</p>\n" for paragraph in self.paragraphs)
-        html = f"<!doctype html><html><head><meta charset=utf-8><title>A page</title>{self.head}</head><body><article>\n{body}</article></body></html>"
+        head = f"<head><meta charset=utf-8><title>A page</title>{self.head}</head>"
+        html = f"<!doctype html><html>{head}<body><article>\n{body}</article></body></html>"
         coding = "Content-Encoding: gzip\r\n" if self.is_cut else ""
         content = gzip.compress(html.encode(), mtime=0)[:40] if self.is_cut else html.encode()
         return f"HTTP/1.1 {self.status}\r\nContent-Type: text/html; charset=utf-8\r\n{coding}\r\n".encode() + content

@@ -18,9 +18,9 @@ from pyspark.sql import Row
 from schemas.plumbing import exit_codes
 from schemas.plumbing.configuration import load_config
 from schemas.tables.tokens import TOKENIZERS, TOKENS
-from spark_jobs.commands.corpus import pipeline_file
 from spark_jobs.lake import delta
 from spark_jobs.pipeline import PipelineConfig, enabled_stages
+from spark_jobs.recipes import pipeline_file
 from tests.end_to_end.conftest import COMMANDS, corpus, pretrain
 from training.watching.metrics import read_metrics
 

@@ -1,4 +1,5 @@
-"""Rows of `documents` as a test states them; and one small lake of literal rows: every outcome, both kinds of duplicates, hostile page texts, and a second crawl."""
+"""Rows of `documents` as a test states them; and one small lake of literal rows: every outcome, both kinds of
+duplicates, hostile page texts, and a second crawl."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from schemas.tables.corpus import CORPUS
 from schemas.tables.decisions import DECISIONS
 from schemas.tables.decontamination import DECONTAMINATION
 from schemas.tables.documents import DOCUMENTS
-from schemas.tables.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
+from schemas.tables.duplicates import CLUSTERS, DUPLICATES
 from schemas.tables.incidents import SUSPECTS
 from schemas.tables.models import MODELS
 from schemas.tables.quarantine import QUARANTINE
@@ -226,26 +227,14 @@ def small_lake(spark, tmp_path_factory) -> str:
             measured(7, gopher_quality_word_count=49),
             measured(8, gopher_quality_word_count=100_000),
         ],
-        EXACT_DUPLICATES: [
-            {
-                "doc_id": doc_id(4),
-                "crawl": "c1",
-                "representative_id": doc_id(1),
-                "similarity": 1.0,
-                "rule": "equal text",
-            }
-        ],
-        NEAR_DUPLICATES: [
-            {"doc_id": doc_id(3), "crawl": "c1", "representative_id": doc_id(1), "similarity": 0.875, "rule": "greedy"}
-        ],
-        URL_DUPLICATES: [
-            {
-                "doc_id": doc_id(8),
-                "crawl": "c2",
-                "representative_id": doc_id(1),
-                "page": "river.example/one",
-                "rule": "same page",
-            }
+        DUPLICATES: [
+            {"doc_id": doc_id(n), "crawl": crawl, "kind": kind, "representative_id": doc_id(1)}
+            | {"similarity": similarity, "rule": rule}
+            for n, crawl, kind, similarity, rule in (
+                (4, "c1", "exact", 1.0, "equal text"),
+                (3, "c1", "near", 0.875, "greedy"),
+                (8, "c2", "url", None, "same page"),
+            )
         ],
         CLUSTERS: [{"doc_id": doc_id(n), "crawl": "c1", "cluster_id": doc_id(1), "cluster_size": 2} for n in (1, 3)],
         DECONTAMINATION: [
@@ -324,7 +313,7 @@ def small_lake(spark, tmp_path_factory) -> str:
         RUNS: [
             ledger_entry("extract_text", "{}", 1, 61.0, 8),
             ledger_entry("decontaminate", "{}", 0, 2.0, 1, **EXAM_COUNTS),
-            ledger_entry("deduplicate_near", "{}", 0, 3.0, 1, buckets=14, largest_bucket=2, hot_buckets=1),
+            ledger_entry("find_candidates", "{}", 0, 3.0, 1, buckets=14, largest_bucket=2, hot_buckets=1),
             ledger_entry("select_corpus", '{"policy": {"name": "an-older-one"}}', 2, 4.0, 8),
             ledger_entry("select_corpus", config_of_an_older_version(), 3, 5.0, 8),
         ],

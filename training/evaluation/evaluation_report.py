@@ -64,7 +64,10 @@ def markdown(results: dict[str, Any]) -> str:
             )
             for one in results["memorised"]
         ]
-        text = "Shown the first 50 tokens of a document, the share of documents of which the next 32 and 50 come back word for word."
+        text = (
+            "Shown the first 50 tokens of a document, the share of documents of which the next 32 and 50 come back "
+            "word for word."
+        )
         parts.append(
             _section("Memorisation", text, ("times read", "documents", "32 tokens", "50 tokens", "mean tokens"), rows)
         )
@@ -73,7 +76,10 @@ def markdown(results: dict[str, Any]) -> str:
             (one["set_name"], one["documents"], one["documents_read"], one["whole_items_read"])
             for one in results["overlaps"]
         ]
-        text = "Documents that share n-grams with evaluation sets, from the table `decontamination`, and those of them that the run has read."
+        text = (
+            "Documents that share n-grams with evaluation sets, from the table `decontamination`, and those that the "
+            "run has read."
+        )
         parts.append(
             _section(
                 "Evaluation sets in the corpus", text, ("set", "documents", "read", "read, with a whole item"), rows

@@ -158,4 +158,5 @@ def _coefficient_lines(fitted: Fit) -> list[str]:
 
 
 def _allocation_line(one: Allocation) -> str:
-    return f"{one.parameters:.4g} weights, {one.tokens:.4g} tokens ({one.tokens_per_parameter:.1f} a weight), {one.flops:.4g} FLOPs, expected loss {one.loss:.4f}"
+    size = f"{one.parameters:.4g} weights, {one.tokens:.4g} tokens ({one.tokens_per_parameter:.1f} a weight)"
+    return f"{size}, {one.flops:.4g} FLOPs, expected loss {one.loss:.4f}"

@@ -178,7 +178,8 @@ def read_metrics(out: Path) -> list[StepMetrics]:
 def report_progress(metrics: StepMetrics, steps: int) -> None:
     if sys.stderr.isatty():
         bar = "#" * round(20 * metrics.step / steps)
-        text = f"step {metrics.step}/{steps} [{bar:<20}] loss {metrics.loss:.3f}  {metrics.tokens_per_second:,.0f} tokens/s"
+        speed = f"{metrics.tokens_per_second:,.0f} tokens/s"
+        text = f"step {metrics.step}/{steps} [{bar:<20}] loss {metrics.loss:.3f}  {speed}"
         print(f"\r{text:<100}", end="\n" if metrics.step == steps else "", file=sys.stderr, flush=True)
     elif metrics.step % LOG_EVERY == 0 or metrics.step in (1, steps):
         values = {name: value for name in LOGGED if (value := getattr(metrics, name)) is not None}

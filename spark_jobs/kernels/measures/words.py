@@ -40,9 +40,9 @@ _LONGEST_RUN_OF_DOTS = 64
 peeled in linear time."""
 _UNITS = "km|km/h|kmh|mph|m/s|cm|mm|nm|dm|ha|yd|in|ft|kg|mg|lb|oz|hPa|Pa|mbar|mb|MB|kb|KB|gb|GB|tb|TB|am|pm|[gmtTGMK%]"
 _TITLES_AND_PLACES = """
-Mr. Mrs. Ms. Dr. Prof. Rev. Gen. Gov. Sen. Rep. Adm. St. Jr. Messrs. Ph.D. Inc. Co. Corp. Ltd. Bros. vs. Mt. e.g. i.e. E.g. I.e. a.m. p.m.
-Jan. Feb. Mar. Apr. Jun. Jul. Aug. Sep. Sept. Oct. Nov. Dec. Ala. Ariz. Ark. Calif. Colo. Conn. Del. Fla. Ga. Ill. Ind. Kan. Ky. La. Mass. Md.
-Mich. Minn. Miss. Neb. Nev. Okla. Ore. Pa. Tenn. Va. Wash. Wis.
+Mr. Mrs. Ms. Dr. Prof. Rev. Gen. Gov. Sen. Rep. Adm. St. Jr. Messrs. Ph.D. Inc. Co. Corp. Ltd. Bros. vs. Mt. e.g. i.e.
+E.g. I.e. a.m. p.m. Jan. Feb. Mar. Apr. Jun. Jul. Aug. Sep. Sept. Oct. Nov. Dec. Ala. Ariz. Ark. Calif. Colo. Conn.
+Del. Fla. Ga. Ill. Ind. Kan. Ky. La. Mass. Md. Mich. Minn. Miss. Neb. Nev. Okla. Ore. Pa. Tenn. Va. Wash. Wis.
 """
 _ABBREVIATIONS = frozenset(_TITLES_AND_PLACES.split()) | {f"{letter}." for letter in string.ascii_lowercase}
 _LONGEST_ABBREVIATION = max(map(len, _ABBREVIATIONS))
@@ -150,7 +150,8 @@ def _cuts() -> re.Pattern[str]:
     return re.compile(
         rf"(\.{{2,}}|[\u2026{_pictures()}]"
         r"|(?<=[0-9])[+\-*^](?=[0-9-])"  # 2019-2020, but not covid-19
-        r"|(?<=[a-z\u00df-\u00ff\"'\u201d\u2019])\.(?=[A-Z\u00c0-\u00de\"'\u201c\u2018])"  # the missing space in `end.Then`
+        # the missing space in `end.Then`
+        r"|(?<=[a-z\u00df-\u00ff\"'\u201d\u2019])\.(?=[A-Z\u00c0-\u00de\"'\u201c\u2018])"
         rf"|(?<={letter}),(?={letter})"
         rf"|(?<=[^\W_])(?:{dashes})(?={letter})"
         rf"|(?<=[^\W_])[:<>=/](?={letter})"

@@ -13,8 +13,9 @@ from functools import cache
 # Code point and what stands for it. That the full-width one becomes a quotation mark is an oversight there; it stays,
 # because published models were trained on it.
 _PUNCTUATION = """
-FF0C , | 3002 . | 3001 , | 201E " | 201D " | 201C " | AB " | BB " | FF11 " | 300D " | 300C " | 300A " | 300B " | B4 ' | 2236 : | FF1A : | FF1F ? | FF01 !
-FF08 ( | FF09 ) | FF1B ; | 2013 - | FF5E ~ | 2019 ' | 2026 ... | 2501 - | 3008 < | 3009 > | 3010 [ | 3011 ] | FF05 % | 25BA -
+FF0C , | 3002 . | 3001 , | 201E " | 201D " | 201C " | AB " | BB " | FF11 " | 300D " | 300C " | 300A " | 300B " | B4 '
+2236 : | FF1A : | FF1F ? | FF01 ! | FF08 ( | FF09 ) | FF1B ; | 2013 - | FF5E ~ | 2019 ' | 2026 ... | 2501 - | 3008 <
+3009 > | 3010 [ | 3011 ] | FF05 % | 25BA -
 """
 # An em dash and a full-width stop also bring spaces.
 _SPACED = {0x2014: " - ", 0xFF0E: ". "}

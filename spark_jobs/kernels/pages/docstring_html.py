@@ -57,7 +57,8 @@ def inline_html(text: str) -> str:
 def _block_html(lines: list[str], literal: bool) -> str:
     first = lines[0].lstrip()
     if first.startswith((">>>", "...", "```", "|", "+--", "$ ")) or (literal and lines[0][0] in " \t"):
-        return f"<pre>{html.escape('\n'.join(line for line in lines if not line.strip().startswith('```')), quote=False)}</pre>"
+        code = "\n".join(line for line in lines if not line.strip().startswith("```"))
+        return f"<pre>{html.escape(code, quote=False)}</pre>"
     if directive := _DIRECTIVE.match(first):
         return _directive_html(directive[1], directive[2], lines[1:])
     if first.startswith(".. "):

@@ -24,7 +24,10 @@ _INLINE = (
 INLINE = frozenset(_INLINE.split())
 """Elements that do not end a run of text; those that HTML does not know count as blocks."""
 
-_SKIPPED = "audio canvas datalist embed head iframe map math object option script select style svg template textarea title video"
+_SKIPPED = (
+    "audio canvas datalist embed head iframe map math object option script select style svg template textarea title "
+    "video"
+)
 SKIPPED = frozenset(_SKIPPED.split())
 """Elements whose content is not text for readers."""
 
@@ -70,7 +73,10 @@ GROUPS: dict[str, str] = {
 }
 """Groups of words that authors of pages put into `class`, `id`, `role` and `itemprop`: what they name is alike on
 pages that have nothing else in common."""
-_ELEMENTS = "nav header footer aside form main article section table ul ol li dl blockquote figure button a pre details h1 h2 p td tr address noscript"
+_ELEMENTS = (
+    "nav header footer aside form main article section table ul ol li dl blockquote figure button a pre details h1 h2 "
+    "p td tr address noscript"
+)
 ELEMENT_GROUPS = tuple(_ELEMENTS.split())
 """Elements that are groups of their own, for the blocks inside them."""
 

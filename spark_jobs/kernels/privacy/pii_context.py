@@ -22,7 +22,8 @@ CLOSE = 24
 _FOR: dict[Kind, tuple[str, ...]] = {
     "phone": (
         r"t[e\u00e9]l\.?|t[e\u00e9]l[e\u00e9](?:ph|f)on[eio]?|telefoon|telefax|fax|fono|puhelin|handy|m[o\u00f3]vil|celular",
-        r"(?:cell|mobile|smart)?phones?|ph|mobile?|mobil|cell|call(?:ing)?|dial(?:ing)?|ring|text|sms|hotline|helpline|whatsapp|toll[ -]free",
+        r"(?:cell|mobile|smart)?phones?|ph|mobile?|mobil|cell|call(?:ing)?|dial(?:ing)?|ring|text|sms|hotline"
+        r"|helpline|whatsapp|toll[ -]free",
         r"(?:my|his|her|our|your|their) (?:new |old |direct |home |work |office )?numbers?|reach "
         r"(?:me|us|him|her|them)(?: at| on)?",
         r"\u0442\u0435\u043b(?:\u0435\u0444\u043e\u043d)?|\u7535\u8bdd|\u96fb\u8a71",

@@ -198,7 +198,10 @@ def _local_part() -> re.Pattern[str]:
 def _domain() -> re.Pattern[str]:
     # A top-level domain is of one case, so that `example.org` ends before the sentence that a lost space joins to it.
     # File names have none.
-    top = r"(?:xn--[a-z0-9-]{2,59}|(?!(?:png|jpe?g|gif|svg|webp|js|css)\b)[a-z]{2,24}(?![a-z0-9_-])|[A-Z]{2,24}(?![A-Za-z0-9_-]))"
+    top = (
+        r"(?:xn--[a-z0-9-]{2,59}"
+        r"|(?!(?:png|jpe?g|gif|svg|webp|js|css)\b)[a-z]{2,24}(?![a-z0-9_-])|[A-Z]{2,24}(?![A-Za-z0-9_-]))"
+    )
     return re.compile(rf"(?:[^\W_](?:(?:[^\W_]|-){{0,61}}[^\W_])?\.)+{top}")
 
 

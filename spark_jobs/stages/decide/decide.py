@@ -8,7 +8,7 @@ decisions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,17 +21,25 @@ from schemas.plumbing.errors import ContractError
 from schemas.tables.decisions import DECISIONS
 from schemas.tables.decontamination import DECONTAMINATION
 from schemas.tables.documents import DOCUMENTS
-from schemas.tables.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
+from schemas.tables.duplicates import CLUSTERS, DUPLICATES
+from schemas.tables.eligibility import ELIGIBILITY
 from schemas.tables.incidents import SUSPECTS
-from spark_jobs.kernels.gates import url_gate
-from spark_jobs.kernels.gates.url_gate import load_url_gate
 from spark_jobs.signals import SIGNALS_TABLE
-from spark_jobs.stages.decide.policy import BucketRule, DecontaminationRule, Policy, RightsRule
+from spark_jobs.stages.decide.policy import Policy
+from spark_jobs.stages.decide.rules import (
+    BUCKETS,
+    Buckets,
+    Flags,
+    Languages,
+    Numbers,
+    buckets_of,
+    flags_of,
+    numbers_of,
+    policy_rules,
+    weights_of,
+)
 
-type Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
-type Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
-
-BUCKETS = ("head", "middle", "tail")
+DUPLICATE_RULES = ("duplicate.exact", "duplicate.near", "duplicate.url")
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ class Source:
 
 
 def sources(policy: Policy) -> tuple[Source, ...]:
-    """What has to be joined, by doc_id and from the left, before `decide`; `documents` comes first."""
+    """What has to be joined, by doc_id and from the left, before `judge`; `documents` comes first."""
     rights = policy.rights
     needed = {
         "robots": rights.reject_robots,
@@ -69,19 +77,25 @@ def sources(policy: Policy) -> tuple[Source, ...]:
     used = {
         Source(DOCUMENTS, documents): True,
         Source(SIGNALS_TABLE, policy.signal_columns, flag="is_measured"): True,
-        Source(EXACT_DUPLICATES, (), flag="is_exact_duplicate"): policy.duplicates.exact,
-        Source(NEAR_DUPLICATES, (), flag="is_near_duplicate"): policy.duplicates.near,
-        Source(URL_DUPLICATES, (), flag="is_url_duplicate"): policy.duplicates.url,
-        Source(CLUSTERS, ("cluster_size",)): bool(policy.rehydration),
         Source(DECONTAMINATION, ("set_name", "item_share"), many=True): policy.decontamination is not None,
         Source(SUSPECTS, ("incident_id",), many=True): policy.training.suspects,
     }
     return tuple(source for source, is_used in used.items() if is_used)
 
 
+def closing_sources(policy: Policy) -> tuple[Source, ...]:
+    """What has to be joined, by doc_id and from the left, before `decisions`; `eligibility` comes first."""
+    clusters = (Source(CLUSTERS, ("cluster_size",)),) if policy.rehydration else ()
+    return (
+        Source(ELIGIBILITY, tuple(name for name in ELIGIBILITY.column_names if name != "doc_id")),
+        Source(DUPLICATES, ("kind",), many=True),
+        *clusters,
+    )
+
+
 @dataclass(frozen=True)
-class Decided:
-    """What a policy makes of n documents."""
+class Judged:
+    """What a policy makes of n documents, its rules on duplicates aside."""
 
     rules: tuple[str, ...]
     """Names of k rules: `extract.*` as far as they occur, then the policy's in its order."""
@@ -90,8 +104,8 @@ class Decided:
     failed: Flags
     """Documents whose extraction failed; no rule looks at them."""
     weight: Numbers
-    """Sampling weight; 0 unless kept."""
-    bucket: np.ndarray[tuple[int], np.dtype[np.int8]]
+    """Sampling weight, the factor of its cluster aside; 0 unless eligible."""
+    bucket: Buckets
     """Number of the bucket, -1 for none."""
 
     @cached_property
@@ -99,20 +113,20 @@ class Decided:
         return self.against.any(axis=1)
 
     @cached_property
-    def kept(self) -> Flags:
+    def eligible(self) -> Flags:
         return ~(self.failed | self.rejected)
 
 
-def decide(policy: Policy, documents: pa.RecordBatch) -> Decided:
-    """Decide on documents with the columns and flags of `sources(policy)`.
+def judge(policy: Policy, documents: pa.RecordBatch) -> Judged:
+    """Judge documents with the columns and flags of `sources(policy)`, each by itself.
 
     Raises `ContractError` for a document with text and without signals: it would pass every limit, for null is no
     violation.
     """
     status = documents["extract_status"]
-    skipped, failed = _flags(pc.equal(status, "skipped")), _flags(pc.equal(status, "failed"))
+    skipped, failed = flags_of(pc.equal(status, "skipped")), flags_of(pc.equal(status, "failed"))
     has_text = ~(skipped | failed)
-    unmeasured = np.flatnonzero(has_text & ~_flags(documents["is_measured"]))
+    unmeasured = np.flatnonzero(has_text & ~flags_of(documents["is_measured"]))
     if len(unmeasured):
         raise ContractError(
             f"{documents['doc_id'][unmeasured[0]]} has text but no signals: run score_signals on these documents first"
@@ -125,176 +139,88 @@ def decide(policy: Policy, documents: pa.RecordBatch) -> Decided:
     }
     against = {name: flags for name, flags in against.items() if flags.any()}
 
-    languages = _Languages(documents["language"])
+    languages = Languages(documents["language"])
     bucket = (
-        _buckets(policy.buckets, languages, documents)
+        buckets_of(policy.buckets, languages, documents)
         if policy.buckets is not None
         else np.full(len(documents), -1, np.int8)
     )
     for name, flags in policy_rules(policy, languages, bucket, documents):
         against[name] = flags & has_text
     matrix = np.stack(list(against.values()), axis=1) if against else np.zeros((len(documents), 0), bool)
-    decided = Decided(
+    judged = Judged(
         tuple(against),
         matrix,
         failed,
-        _weights(policy, languages, bucket, documents),
+        weights_of(policy, languages, bucket, documents),
         np.where(has_text, bucket, np.int8(-1)),
     )
-    np.copyto(decided.weight, 0.0, where=~decided.kept)
-    return decided
+    np.copyto(judged.weight, 0.0, where=~judged.eligible)
+    return judged
 
 
-def decisions(policy: Policy, documents: pa.RecordBatch) -> pa.RecordBatch:
-    """Rows of the table `decisions` for a batch that `decide` takes."""
-    decided = decide(policy, documents)
-    _, rule = np.nonzero(decided.against)
-    offsets = np.concatenate([[0], np.cumsum(decided.against.sum(axis=1))]).astype(np.int32)
-    outcome = np.where(decided.failed, 2, np.where(decided.rejected, 1, 0))
+def eligibility(policy: Policy, documents: pa.RecordBatch) -> pa.RecordBatch:
+    """Rows of the table `eligibility` for a batch that `judge` takes."""
+    judged = judge(policy, documents)
+    _, rule = np.nonzero(judged.against)
+    offsets = np.concatenate([[0], np.cumsum(judged.against.sum(axis=1))]).astype(np.int32)
+    outcome = np.where(judged.failed, 2, np.where(judged.rejected, 1, 0))
     columns = {
         "doc_id": documents["doc_id"],
         "crawl": documents["crawl"],
         "policy": pa.repeat(policy.name, len(documents)),
-        "outcome": pa.array(("kept", "rejected", "failed")).take(pa.array(outcome)),
+        "outcome": pa.array(("eligible", "rejected", "failed")).take(pa.array(outcome)),
         "rejected_by": pa.ListArray.from_arrays(
-            pa.array(offsets), pa.array(decided.rules, pa.string()).take(pa.array(rule))
+            pa.array(offsets), pa.array(judged.rules, pa.string()).take(pa.array(rule))
         ),
-        "weight": pa.array(decided.weight),
-        "bucket": pa.array(BUCKETS).take(pa.array(decided.bucket, mask=decided.bucket < 0)),
+        "weight": pa.array(judged.weight),
+        "bucket": pa.array(BUCKETS).take(pa.array(judged.bucket, mask=judged.bucket < 0)),
     }
-    return pa.RecordBatch.from_arrays(
-        [columns[name] for name in DECISIONS.column_names], schema=_nullable(DECISIONS.arrow())
-    )
+    return _rows(ELIGIBILITY, columns)
 
 
-def policy_rules(
-    policy: Policy, languages: _Languages, bucket: np.ndarray[tuple[int], np.dtype[np.int8]], documents: pa.RecordBatch
-) -> Iterator[tuple[str, Flags]]:
-    """Each rule's name and which documents it rejects, in the policy's order.
+def decisions(policy: Policy, judged: pa.RecordBatch) -> pa.RecordBatch:
+    """Rows of the table `decisions` for rows with the columns of `closing_sources(policy)`.
 
-    Languages come first, then signals, buckets, rights, evaluation sets, training, duplicates.
+    An eligible document that repeats a kept one is rejected by a rule for each kind of likeness; every other document
+    keeps the rules that it was judged by.
     """
-    if policy.languages:
-        lowest = {rule.language: rule.min_score for rule in policy.languages}
-        wanted = _numbers(documents["language_score"]) >= languages.each(lambda language: lowest.get(language, np.inf))
-        yield language_rule_name(policy), ~wanted
-    for rule in policy.rules:
-        values = _numbers(documents[rule.column])
-        limits = {language: policy.limits_of(rule, language) for language in languages.names}
-        low = languages.each(lambda language, limits=limits: _number_or(limits[language].min, -np.inf))
-        high = languages.each(lambda language, limits=limits: _number_or(limits[language].max, np.inf))
-        # No number is below or above NaN: what was not measured passes.
-        yield rule.name, (values < low) | (values > high)
-    if policy.buckets is not None:
-        for number, name in enumerate(BUCKETS):
-            if getattr(policy.buckets.weights, name) == 0:
-                yield f"bucket.{name}", bucket == number
-    yield from _rights(policy.rights, documents)
-    if policy.decontamination is not None:
-        yield from _contaminated(policy.decontamination, documents)
-    if policy.training.suspects:
-        yield "training.suspect", _flags(pc.is_valid(documents["incident_id"]))
-    if policy.duplicates.exact:
-        yield "duplicate.exact", _flags(documents["is_exact_duplicate"])
-    if policy.duplicates.near:
-        yield "duplicate.near", _flags(documents["is_near_duplicate"])
-    if policy.duplicates.url:
-        yield "duplicate.url", _flags(documents["is_url_duplicate"])
+    eligible = flags_of(pc.equal(judged["outcome"], "eligible"))
+    kinds = duplicate_kinds(judged["kind"])
+    duplicate = eligible & kinds.any(axis=1)
+    kept = eligible & ~duplicate
+    _, rule = np.nonzero(kinds & eligible[:, None])
+    offsets = np.concatenate([[0], np.cumsum((kinds & eligible[:, None]).sum(axis=1))]).astype(np.int32)
+    rules = pa.ListArray.from_arrays(pa.array(offsets), pa.array(DUPLICATE_RULES, pa.string()).take(pa.array(rule)))
+    columns = {
+        **{name: judged[name] for name in ("doc_id", "crawl", "policy", "bucket")},
+        "outcome": pc.if_else(pa.array(kept), "kept", pc.if_else(pa.array(duplicate), "rejected", judged["outcome"])),
+        "rejected_by": pc.if_else(pa.array(eligible), rules, judged["rejected_by"].cast(rules.type)),
+        "weight": pa.array(np.where(kept, numbers_of(judged["weight"]) * cluster_factor(policy, judged), 0.0)),
+    }
+    return _rows(DECISIONS, columns)
 
 
-def language_rule_name(policy: Policy) -> str:
-    """`language.en` for one language, `language.any` for several."""
-    return f"language.{policy.languages[0].language}" if len(policy.languages) == 1 else "language.any"
+def duplicate_kinds(kinds: pa.Array) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+    """(n, 3): in which of the ways of `DUPLICATE_RULES` each document repeats a kept one, from lists of kinds."""
+    values, rows = pc.list_flatten(kinds), pc.list_parent_indices(kinds).to_numpy(zero_copy_only=False)
+    found = np.zeros((len(kinds), len(DUPLICATE_RULES)), bool)
+    for number, name in enumerate(DUPLICATE_RULES):
+        found[rows[flags_of(pc.equal(values, name.removeprefix("duplicate.")))], number] = True
+    return found
 
 
-class _Languages:
-    """The languages of a batch: what is said once of each language reaches each document by its code."""
-
-    def __init__(self, column: pa.Array) -> None:
-        encoded = column.dictionary_encode()
-        self.names: list[str | None] = [*encoded.dictionary.to_pylist(), None]
-        self._codes = pc.fill_null(encoded.indices, len(self.names) - 1).to_numpy(zero_copy_only=False)
-
-    def each(self, value: Callable[[str | None], float]) -> Numbers:
-        """The value of each document's language; it is asked for once a language."""
-        return np.array([value(name) for name in self.names], np.float64)[self._codes]
+def cluster_factor(policy: Policy, judged: pa.RecordBatch) -> Numbers:
+    """What the weight of each document is multiplied by for the size of its cluster."""
+    if not policy.rehydration:
+        return np.ones(len(judged))
+    size = np.nan_to_num(numbers_of(judged["cluster_size"]), nan=1.0)
+    steps = sorted(policy.rehydration)
+    factors = np.array([1.0, *(policy.rehydration[step] for step in steps)])
+    return factors[np.searchsorted(steps, size, side="right")]
 
 
-def _buckets(
-    rule: BucketRule, languages: _Languages, documents: pa.RecordBatch
-) -> np.ndarray[tuple[int], np.dtype[np.int8]]:
-    values = _numbers(documents[rule.column])
-    middle, tail = (
-        languages.each(lambda name, i=i: rule.limits[name][i] if name in rule.limits else np.nan) for i in (0, 1)
-    )
-    is_in_one = ~(np.isnan(values) | np.isnan(middle))
-    return np.where(is_in_one, (values >= middle).astype(np.int8) + (values >= tail), -1).astype(np.int8)
-
-
-def _weights(
-    policy: Policy, languages: _Languages, bucket: np.ndarray[tuple[int], np.dtype[np.int8]], documents: pa.RecordBatch
-) -> Numbers:
-    weight = languages.each(lambda language: policy.language_weights.get(language or "", policy.weight))
-    if policy.buckets is not None:
-        of_bucket = [getattr(policy.buckets.weights, name) for name in BUCKETS]
-        # The bucket -1, which is none, takes the last.
-        weight *= np.array([*of_bucket, 1.0])[bucket]
-    for rule in policy.weigh:
-        values = _numbers(documents[rule.column])
-        applies = (values > _number_or(rule.above, np.inf)) | (values < _number_or(rule.below, -np.inf))
-        weight *= np.where(applies, rule.factor, 1.0)
-    if policy.rehydration:
-        size = np.nan_to_num(_numbers(documents["cluster_size"]), nan=1.0)
-        steps = sorted(policy.rehydration)
-        weight *= np.array([1.0, *(policy.rehydration[step] for step in steps)])[
-            np.searchsorted(steps, size, side="right")
-        ]
-    return weight
-
-
-def _rights(rule: RightsRule, documents: pa.RecordBatch) -> Iterator[tuple[str, Flags]]:
-    if rule.reject_robots:
-        robots = documents["robots"]
-        named = pc.is_in(pc.list_flatten(robots), value_set=pa.array(rule.reject_robots)).to_numpy(zero_copy_only=False)
-        forbids = np.zeros(len(documents), bool)
-        forbids[pc.list_parent_indices(robots).to_numpy(zero_copy_only=False)[named]] = True
-        yield "rights.robots", forbids
-    if rule.reject_tdm_reservation:
-        yield "rights.tdm_reservation", _flags(pc.equal(documents["tdm_reservation"], 1))
-    if rule.licences:
-        is_one = _flags(pc.is_in(documents["licence"], value_set=pa.array(rule.licences)))
-        yield "rights.licence", ~(is_one & (_numbers(documents["licence_confidence"]) >= rule.min_licence_confidence))
-    if rule.opt_out_lists:
-        # A list means here what it means to the gate before extraction; only its date is another.
-        gate = load_url_gate(url_gate.Config(lists=rule.opt_out_lists))
-        refused = (url is not None and gate.refusal(url) is not None for url in documents["url"].to_pylist())
-        yield "rights.opt_out", np.fromiter(refused, bool, len(documents))
-
-
-def _contaminated(rule: DecontaminationRule, documents: pa.RecordBatch) -> Iterator[tuple[str, Flags]]:
-    """One rule for each evaluation set that occurs; the two lists of a document run side by side."""
-    sets = pc.list_flatten(documents["set_name"])
-    document = pc.list_parent_indices(documents["set_name"]).to_numpy(zero_copy_only=False)
-    is_enough = _numbers(pc.list_flatten(documents["item_share"])) >= rule.max_overlap
-    for name in sorted(rule.sets or pc.unique(sets).to_pylist()):
-        holds = np.zeros(len(documents), bool)
-        holds[document[is_enough & _flags(pc.equal(sets, name))]] = True
-        yield f"decontamination.{name}", holds
-
-
-def _flags(column: pa.Array) -> Flags:
-    """Booleans; null is false."""
-    return pc.fill_null(column, False).to_numpy(zero_copy_only=False)
-
-
-def _numbers(column: pa.Array) -> Numbers:
-    """Numbers as float64, which is exact for counts below 2^53; null is NaN."""
-    return pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
-
-
-def _number_or(value: float | None, otherwise: float) -> float:
-    return otherwise if value is None else value
-
-
-def _nullable(schema: pa.Schema) -> pa.Schema:
-    return pa.schema([field.with_nullable(True) for field in schema])
+def _rows(table: Table, columns: Mapping[str, pa.Array]) -> pa.RecordBatch:
+    """The columns in contract order; mapInArrow takes nullable fields only."""
+    schema = pa.schema([field.with_nullable(True) for field in table.arrow()])
+    return pa.RecordBatch.from_arrays([columns[name] for name in table.column_names], schema=schema)

@@ -215,8 +215,7 @@ class DuplicateRule(Config):
     near: bool = True
     """Reject documents verified similar to an earlier kept one, as `duplicate.near`."""
     url: bool = False
-    """Reject documents of whose page another capture stands for all, as `duplicate.url`; needs
-    `deduplicate_urls.enabled`."""
+    """Reject documents of whose page another capture stands for all, as `duplicate.url`."""
 
 
 class DecontaminationRule(Config):
@@ -338,7 +337,10 @@ def _how_to_give(model: str) -> str:
     if model == "bad_words":
         return "give a folder with a list for each language, --set score_signals.bad_words=DIR"
     if model == "perplexity":
-        return "corpus train perplexity makes one for a language, --set score_signals.models.perplexity.LANGUAGE=FILE names it"
+        return (
+            "corpus train perplexity makes one for a language, --set score_signals.models.perplexity.LANGUAGE=FILE "
+            "names it"
+        )
     return f"corpus train classifier --kind {model} makes one, --set score_signals.models.{model}=FILE names it"
 
 

@@ -1,5 +1,4 @@
-"""Decide, by a policy, which documents are kept: join what was measured, by id and without any text, and give it to
-`decide`."""
+"""Close the decision on every document: kept are the eligible ones that repeat no kept one."""
 
 from __future__ import annotations
 
@@ -13,26 +12,14 @@ from pyspark.sql import functions as F
 
 from schemas.plumbing import configuration
 from schemas.tables.decisions import DECISIONS
-from schemas.tables.decontamination import DECONTAMINATION
-from schemas.tables.documents import DOCUMENTS
-from schemas.tables.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
-from schemas.tables.incidents import SUSPECTS
-from spark_jobs.kernels.gates.entry_lists import list_digests
+from schemas.tables.duplicates import CLUSTERS, DUPLICATES
+from schemas.tables.eligibility import ELIGIBILITY
 from spark_jobs.lake.stage import Stage
-from spark_jobs.signals import SIGNALS_TABLE
-from spark_jobs.stages.decide.decide import decisions, sources
+from spark_jobs.stages.decide.decide import closing_sources, decisions
+from spark_jobs.stages.decide.joined import joined
 from spark_jobs.stages.decide.policy import Policy, resolve_policy
 
-READS = (
-    DOCUMENTS,
-    SIGNALS_TABLE,
-    EXACT_DUPLICATES,
-    NEAR_DUPLICATES,
-    URL_DUPLICATES,
-    CLUSTERS,
-    DECONTAMINATION,
-    SUSPECTS,
-)
+READS = (ELIGIBILITY, DUPLICATES, CLUSTERS)
 
 
 class Config(configuration.Config):
@@ -43,41 +30,21 @@ class Config(configuration.Config):
 
 
 def transform(*inputs: DataFrame, config: Config) -> DataFrame:
-    """One decision for every document: `failed` where extraction failed, `rejected` with all its rules, else `kept`.
-    `inputs` are those of `READS`."""
+    """One decision for every document: what it was judged, and `rejected` where it repeats a kept one. `inputs` are
+    those of `READS`."""
     policy = config.policy
 
     def decide_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             yield decisions(policy, batch)
 
-    return joined(policy, dict(zip((table.name for table in READS), inputs, strict=True))).mapInArrow(
-        decide_batches, DECISIONS.spark()
-    )
-
-
-def joined(policy: Policy, tables: Mapping[str, DataFrame]) -> DataFrame:
-    """One row a document with the columns and flags that `decide` needs."""
-    parts = []
-    for source in sources(policy):
-        flag = [F.lit(True).alias(source.flag)] if source.flag else []
-        rows = tables[source.table.name].select("doc_id", *source.columns, *flag)
-        parts.append(_lists(rows, source.columns) if source.many else rows)
-    documents, *others = parts
-    for other in others:
-        documents = documents.join(other, on="doc_id", how="left")
-    return documents
-
-
-def _lists(rows: DataFrame, columns: tuple[str, ...]) -> DataFrame:
-    """One row a document; each column becomes the list of its values, the rows of a document in one order."""
-    gathered = rows.groupBy("doc_id").agg(F.array_sort(F.collect_list(F.struct(*columns))).alias("rows"))
-    return gathered.select("doc_id", *(F.col(f"rows.{name}").alias(name) for name in columns))
+    tables = dict(zip((table.name for table in READS), inputs, strict=True))
+    return joined(closing_sources(policy), tables).mapInArrow(decide_batches, DECISIONS.spark())
 
 
 def decision_counts() -> Mapping[str, Column]:
     """Documents by outcome, observed during the write."""
-    return {outcome: F.sum((F.col("outcome") == outcome).cast("long")) for outcome in ("kept", "rejected", "failed")}
+    return {outcome: F.count_if(F.col("outcome") == outcome) for outcome in ("kept", "rejected", "failed")}
 
 
 STAGE = Stage(
@@ -86,7 +53,6 @@ STAGE = Stage(
     writes=DECISIONS,
     config=Config,
     transform=transform,
-    conserves=DOCUMENTS,
+    conserves=ELIGIBILITY,
     counts=decision_counts,
-    models=lambda config: list_digests(config.policy.rights.opt_out_lists),
 )

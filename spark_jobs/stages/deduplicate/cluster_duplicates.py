@@ -1,51 +1,63 @@
-"""Connected components of documents that share a bucket or are equal: cluster sizes for the report and for
-rehydration weights. They decide nothing."""
+"""Connected components of eligible documents whose texts are equal or similar: how many there are of a text, for the
+report and for rehydration weights. They decide nothing."""
 
 from __future__ import annotations
 
-from pydantic import Field
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from schemas.plumbing import configuration
 from schemas.tables.documents import DOCUMENTS
-from schemas.tables.duplicates import CLUSTERS, EXACT_DUPLICATES
-from schemas.tables.minhash import BAND_INDEX
+from schemas.tables.duplicates import CANDIDATE_PAIRS, CLUSTERS, SIMILARITIES
+from schemas.tables.eligibility import ELIGIBILITY
 from spark_jobs.lake.stage import Stage
-from spark_jobs.stages.deduplicate.components import bucket_edges, connected_components
+from spark_jobs.stages.deduplicate.components import connected_components
+from spark_jobs.stages.deduplicate.settings import (
+    Settings,
+    eligible_documents,
+    settings,
+    similar_pairs,
+)
 
 
-class Config(configuration.Config):
-    """How components are computed; the result does not depend on it."""
-
-    one_task_edges: int = Field(default=1_000_000, ge=0)
-    """Edges up to which one task finishes the components; more are first contracted in rounds over the cluster."""
-
-
-def transform(documents: DataFrame, band_index: DataFrame, exact_duplicates: DataFrame, *, config: Config) -> DataFrame:
-    # Equal documents share all buckets: one edge says that of each, and of the documents that are too short for
-    # buckets.
-    members = band_index.join(exact_duplicates.select("doc_id"), "doc_id", "left_anti")
-    ends = (
-        F.greatest("doc_id", "representative_id").alias("larger"),
-        F.least("doc_id", "representative_id").alias("smaller"),
+def transform(
+    documents: DataFrame,
+    eligibility: DataFrame,
+    candidate_pairs: DataFrame,
+    similarities: DataFrame,
+    *,
+    config: Settings,
+) -> DataFrame:
+    eligible = eligible_documents(documents, eligibility).select("doc_id", "crawl", "text_hash")
+    texts = eligible.groupBy("text_hash", *config.within).agg(F.min("doc_id").alias("first"))
+    copies = eligible.join(texts, on=["text_hash", *config.within], how="inner").select("doc_id", "first")
+    edges = (
+        copies.union(similar_documents(texts, similar_pairs(candidate_pairs, similarities, config), config.within))
+        .toDF("one", "two")
+        .select(F.greatest("one", "two").alias("larger"), F.least("one", "two").alias("smaller"))
+        .where(F.col("larger") != F.col("smaller"))
     )
-    edges = bucket_edges(members, "doc_id").union(exact_duplicates.select(*ends))
-    components = connected_components(edges, config.one_task_edges)
+    components = connected_components(edges, config.one_task_documents)
     sized = components.withColumn("cluster_size", F.count(F.lit(1)).over(Window.partitionBy("component")))
-    crawls = documents.select("doc_id", "crawl")
     return (
         sized.withColumnsRenamed({"node": "doc_id", "component": "cluster_id"})
-        .join(crawls, "doc_id")
+        .join(eligible.select("doc_id", "crawl"), on="doc_id", how="inner")
         .select("doc_id", "crawl", "cluster_id", "cluster_size")
     )
 
 
+def similar_documents(texts: DataFrame, similar: DataFrame, within: tuple[str, ...]) -> DataFrame:
+    """Pairs of the first documents of similar texts, from (text_hash, first)."""
+    one = texts.select(F.col("text_hash").alias("text"), *within, F.col("first").alias("one"))
+    two = texts.select(F.col("text_hash").alias("other"), *within, F.col("first").alias("two"))
+    return similar.join(one, on="text", how="inner").join(two, on=["other", *within], how="inner").select("one", "two")
+
+
 STAGE = Stage(
     name="cluster_duplicates",
-    reads=(DOCUMENTS, BAND_INDEX, EXACT_DUPLICATES),
+    reads=(DOCUMENTS, ELIGIBILITY, CANDIDATE_PAIRS, SIMILARITIES),
     writes=CLUSTERS,
-    config=Config,
+    config=None,
+    settings=settings,
     transform=transform,
     scope="lake",
 )

@@ -49,7 +49,7 @@ def transform(
     """The kept documents with their edited texts; `observation` counts those that are edited and those that are left
     empty."""
     kept = decisions.where(F.col("outcome") == "kept").select("doc_id", "weight", "bucket")
-    kept = kept.join(spans_of_documents(line_spans, repeated_spans, pii_spans), "doc_id", "left")
+    kept = kept.join(spans_of_documents(line_spans, repeated_spans, pii_spans), "doc_id", how="left")
     columns = ("doc_id", "crawl", "url", "domain", "language", "text", "warc_path", "warc_offset")
     texts = documents.where(F.col("extract_status") == "extracted").select(*columns)
     entering = (

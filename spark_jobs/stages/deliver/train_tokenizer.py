@@ -95,7 +95,7 @@ def transform(corpus: DataFrame, *, config: Config) -> DataFrame:
     known = corpus.sparkSession.createDataFrame(limits, "language string, trained_below int, measured_from int")
     position = F.pmod(F.xxhash64(F.lit(config.seed), F.col("doc_id")), F.lit(HASH_RANGE))
     sample = (
-        labelled.join(F.broadcast(known), "language")
+        labelled.join(F.broadcast(known), "language", how="inner")
         .withColumn("trained", position < F.col("trained_below"))
         .where(F.col("trained") | (position >= F.col("measured_from")))
         .select("doc_id", "language", "trained", "text")

@@ -25,6 +25,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from schemas.plumbing import configuration
+from schemas.tables.crawls import CRAWLS
 from schemas.tables.decisions import DECISIONS
 from schemas.tables.documents import DOCUMENTS
 from schemas.tables.spans import REPEATED_SPANS
@@ -78,11 +79,15 @@ def is_enabled(config: Config) -> bool:
     )
 
 
-def transform(documents: DataFrame, decisions: DataFrame, signals: DataFrame, *, config: Config) -> DataFrame:
+def transform(
+    documents: DataFrame, decisions: DataFrame, signals: DataFrame, crawls: DataFrame, *, config: Config
+) -> DataFrame:
     """One row for each stretch to remove; the stretches of one rule do not overlap."""
-    ordered = in_order(decisions, signals, config.quality).checkpoint()
+    ordered = in_order(decisions, crawls, signals, config.quality).checkpoint()
     ids = ordered.select("doc_id", "document")
-    texts = documents.join(F.broadcast(ids) if config.broadcast_kept else ids, "doc_id").select("document", "text")
+    texts = documents.join(F.broadcast(ids) if config.broadcast_kept else ids, "doc_id", how="inner").select(
+        "document", "text"
+    )
     found = []
     if config.substring_tokens is not None:
         found.append(repeated_substrings(texts, config).withColumn("rule", F.lit("substring")))
@@ -97,18 +102,18 @@ def transform(documents: DataFrame, decisions: DataFrame, signals: DataFrame, *,
         )
     return (
         reduce(DataFrame.union, found)
-        .join(ordered, "document")
+        .join(ordered, "document", how="inner")
         .withColumns({"kind": F.lit("repeated"), "replacement": F.lit("")})
         .select(*REPEATED_SPANS.column_names)
     )
 
 
-def in_order(decisions: DataFrame, signals: DataFrame, quality: str) -> DataFrame:
+def in_order(decisions: DataFrame, crawls: DataFrame, signals: DataFrame, quality: str) -> DataFrame:
     """(doc_id, crawl, document) of the kept documents; the number `document` ascends in order of priority."""
     kept = decisions.where(F.col("outcome") == "kept").select("doc_id", "crawl")
-    # Only the order of these numbers is used, and none is stored: see deduplicate_near.
+    # Only the order of these numbers is used, and none is stored: see deduplicate/settings.py.
     return (
-        with_priority(kept, signals, quality)
+        with_priority(kept, crawls, signals, quality)
         .orderBy("priority")
         .select("doc_id", "crawl", F.monotonically_increasing_id().alias("document"))
     )
@@ -133,7 +138,7 @@ def repeated_substrings(texts: DataFrame, config: Config) -> DataFrame:
     within = differing.groupBy("first.document").agg(
         F.collect_list(F.struct("first.start", "first.end")).alias("regions")
     )
-    compared = texts.join(F.broadcast(within) if config.broadcast_kept else within, "document").select(
+    compared = texts.join(F.broadcast(within) if config.broadcast_kept else within, "document", how="inner").select(
         "document", "text", "regions"
     )
     grams = compared.mapInArrow(partial(_gram_batches, tokens=tokens), PLACES).checkpoint()
@@ -194,7 +199,7 @@ def span_counts() -> Mapping[str, Column]:
 
 STAGE = Stage(
     name="deduplicate_substrings",
-    reads=(DOCUMENTS, DECISIONS, SIGNALS_TABLE),
+    reads=(DOCUMENTS, DECISIONS, SIGNALS_TABLE, CRAWLS),
     writes=REPEATED_SPANS,
     config=Config,
     transform=transform,

@@ -16,7 +16,7 @@ def kept_texts(documents: DataFrame, decisions: DataFrame, *columns: str, broadc
     """`columns` of the kept documents; with `broadcast_kept` only their ids travel, to every worker."""
     kept = decisions.where(F.col("outcome") == "kept").select("doc_id")
     texts = documents.where(F.col("extract_status") == "extracted").select(*columns)
-    return texts.join(F.broadcast(kept) if broadcast_kept else kept, "doc_id", "left_semi")
+    return texts.join(F.broadcast(kept) if broadcast_kept else kept, "doc_id", how="left_semi")
 
 
 def span_batch(rows: Iterable[tuple[str | int, ...]], spans: Table) -> pa.RecordBatch:

@@ -22,7 +22,11 @@ def first_places(places: DataFrame, *also_by: str) -> DataFrame:
 def later_places(places: DataFrame, first: DataFrame, least_copies: int = 2) -> DataFrame:
     """(document, start, end) of the places that repeat the first place of a stretch with at least so many copies."""
     repeated = first.where(F.col("copies") >= least_copies).select("high", "low", "first")
-    return places.join(repeated, ["high", "low"]).where(place() != F.col("first")).select("document", "start", "end")
+    return (
+        places.join(repeated, ["high", "low"], how="inner")
+        .where(place() != F.col("first"))
+        .select("document", "start", "end")
+    )
 
 
 def place() -> Column:

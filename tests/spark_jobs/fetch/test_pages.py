@@ -132,7 +132,8 @@ def test_a_start_address_that_is_no_web_address_is_a_usage_error(tmp_path):
 
 
 def test_links_of_a_page_are_absolute_and_without_fragments():
-    response = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<a href='x#y'>1</a><a href='x'>2</a><a href='javascript:z()'>3</a>"
+    links = b"<a href='x#y'>1</a><a href='x'>2</a><a href='javascript:z()'>3</a>"
+    response = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + links
     assert links_of(response, "http://a.example/b/") == (200, ["http://a.example/b/x"])
     assert links_of(b"garbage", "http://a.example/") == (0, [])
 
@@ -151,7 +152,8 @@ def test_the_site_of_package_documentation_is_stable_linked_and_has_trouble_in_i
             continue
         reached.add(path)
         resource = site[path]
-        head = f"HTTP/1.1 {resource.status} X\r\nContent-Type: {resource.content_type}\r\nLocation: {resource.location or ''}\r\n\r\n".encode()
+        fields = f"Content-Type: {resource.content_type}\r\nLocation: {resource.location or ''}"
+        head = f"HTTP/1.1 {resource.status} X\r\n{fields}\r\n\r\n".encode()
         waiting += [link.removeprefix("http://h") for link in links_of(head + resource.body, f"http://h{path}")[1]]
     assert set(site) - reached == {"/robots.txt", "/site.css"}
     rules = RobotFileParser()

@@ -216,7 +216,8 @@ def ip_address(draw: random.Random) -> str:
 
 
 def public_ip(draw: random.Random) -> str:
-    return f"{draw.choice((5, 34, 52, 81, 93, 141, 185, 212))}.{draw.randint(64, 255)}.{draw.randint(0, 255)}.{draw.randint(1, 254)}"
+    first = draw.choice((5, 34, 52, 81, 93, 141, 185, 212))
+    return f"{first}.{draw.randint(64, 255)}.{draw.randint(0, 255)}.{draw.randint(1, 254)}"
 
 
 def with_check_digit(number: str) -> str:

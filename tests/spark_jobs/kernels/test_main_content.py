@@ -17,7 +17,8 @@ SENTENCES = [
 ]
 ARTICLE = f"""<html><head><title>Rivers | Example</title>
 <meta property="og:type" content="article"><meta name="author" content="Ada">
-<meta property="article:published_time" content="2024-02-29T10:00:00Z"></head><body><nav><a href="/">Home</a> <a href="/news">News</a></nav>
+<meta property="article:published_time" content="2024-02-29T10:00:00Z"></head>
+<body><nav><a href="/">Home</a> <a href="/news">News</a></nav>
 <article><h1>Rivers</h1>{"".join(f"<p>{sentence}</p>" for sentence in SENTENCES)}<pre>def flow():
     return  1</pre><ul><li>the mill, which is old</li><li>the weir, which is older</li></ul></article>
 <div class="comments"><p>I like this article about rivers, and my mother does so too, she says.</p></div>
@@ -29,10 +30,14 @@ THREAD = (
     + "".join(_POST.format(i) for i in range(9))
     + '</div><div class="footer"><a href="/">Terms</a></div></body></html>'
 )
-_STEP = """<h2>Step {0}: how to start it</h2><p>Before you start pump number {0}, look at the table below, and then run the command that follows it.</p>
-<table><tr><th>Part</th><th>Turns of the valve</th></tr><tr><td>Inlet valve</td><td>{0} turns to the left</td></tr></table>
-<p>The command is the same for all the pumps, and it prints what it does while it does it.</p><pre><code>def start(pump):
-    return  pump</code></pre><ul><li>It should make a low sound, not a high one.</li><li>It should stop by itself after a while.</li></ul>"""
+_STEP = """<h2>Step {0}: how to start it</h2>
+<p>Before you start pump number {0}, look at the table below, and then run the command that follows it.</p>
+<table><tr><th>Part</th><th>Turns of the valve</th></tr>
+<tr><td>Inlet valve</td><td>{0} turns to the left</td></tr></table>
+<p>The command is the same for all the pumps, and it prints what it does while it does it.</p>
+<pre><code>def start(pump):
+    return  pump</code></pre>
+<ul><li>It should make a low sound, not a high one.</li><li>It should stop by itself after a while.</li></ul>"""
 MANUAL = (
     "<html><head><title>Manual of the pump</title></head><body><nav><ul><li><a href=/>Home</a></li><li><a "
     "href=/docs>Docs</a></li></ul></nav><main>"

@@ -4,7 +4,8 @@ from spark_jobs.kernels.pages.page_metadata import PageMetadata, page_metadata
 
 LINKED = """<script type="application/ld+json">{"@context": "https://schema.org", "@graph": [
   {"@type": "WebSite", "name": "Example"},
-  {"@type": ["NewsArticle"], "headline": "H", "datePublished": "2024-02-29T23:30:00+01:00", "author": [{"@type": "Person", "name": "Ada L."}, "Bo  M."],
+  {"@type": ["NewsArticle"], "headline": "H", "datePublished": "2024-02-29T23:30:00+01:00",
+   "author": [{"@type": "Person", "name": "Ada L."}, "Bo  M."],
    "articleBody": "The river rose.
  It fell."}]}</script>"""
 
@@ -17,7 +18,10 @@ def test_linked_data_is_believed_before_meta_elements():
 
 
 def test_meta_elements_count_in_any_order_of_attributes_and_quotes():
-    page = "<meta content='A &amp; B' property='og:title'><meta name=author content=Ada><meta content=\"20240131\" name=date>"
+    page = (
+        "<meta content='A &amp; B' property='og:title'><meta name=author content=Ada>"
+        '<meta content="20240131" name=date>'
+    )
     assert page_metadata(page) == PageMetadata(title="A & B", author="Ada", date="2024-01-31")
 
 

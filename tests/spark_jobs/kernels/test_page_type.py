@@ -4,16 +4,20 @@ from spark_jobs.kernels.pages.page_blocks import page_blocks, parse_page
 from spark_jobs.kernels.pages.page_metadata import page_metadata
 from spark_jobs.kernels.pages.page_type import PAGE_TYPES, likeliest_type, type_probabilities
 
-ARTICLE = """<meta property="og:type" content="article"><meta property="og:url" content="https://example.org/blog/2024/rivers-of-the-north">
-<script type="application/ld+json">{"@type": "NewsArticle", "datePublished": "2024-01-31", "author": {"name": "Ada"}}</script><h1>Rivers</h1>""" + (
+ARTICLE = """<meta property="og:type" content="article">
+<meta property="og:url" content="https://example.org/blog/2024/rivers-of-the-north">
+<script type="application/ld+json">
+{"@type": "NewsArticle", "datePublished": "2024-01-31", "author": {"name": "Ada"}}</script><h1>Rivers</h1>""" + (
     "<p>The river rose in the night, and in the morning the mill stood in it up to the second floor.</p>" * 12
 )
 FORUM = """<link rel="canonical" href="https://forum.example.org/t/pump-does-not-start/4711">
 <script type="application/ld+json">{"@type": "DiscussionForumPosting"}</script><h1>Pump does not start</h1>""" + (
     "<div class=post><p>I tried it all, and it does not start.</p><button>Reply</button></div>" * 9
 )
-PRODUCT = """<meta property="og:type" content="product"><meta property="og:url" content="https://shop.example.org/products/pump-5">
-<script type="application/ld+json">{"@type": "Product", "offers": {"@type": "Offer"}}</script><h1>Pump 5</h1><p>$ 99.00</p>
+PRODUCT = """<meta property="og:type" content="product">
+<meta property="og:url" content="https://shop.example.org/products/pump-5">
+<script type="application/ld+json">{"@type": "Product", "offers": {"@type": "Offer"}}</script>
+<h1>Pump 5</h1><p>$ 99.00</p>
 <form><button>Add to cart</button></form><p>Shipping in two days.</p>"""
 
 

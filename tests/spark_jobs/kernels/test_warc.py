@@ -42,7 +42,10 @@ def test_each_version_is_read_plain_and_compressed(version, packed):
 
 
 def test_header_names_have_any_case_and_lines_continue():
-    data = b"WARC/1.0\r\nwarc-type: Response\r\nWARC-TARGET-URI: http://a.example/\r\n  with space\r\ncontent-length: 2\r\n\r\nok\r\n\r\n"
+    data = (
+        b"WARC/1.0\r\nwarc-type: Response\r\nWARC-TARGET-URI: http://a.example/\r\n  with space\r\n"
+        b"content-length: 2\r\n\r\nok\r\n\r\n"
+    )
     [found] = read(data)
     assert (found.type, found.url, found.block) == ("response", "http://a.example/ with space", b"ok")
 
@@ -103,7 +106,10 @@ def test_a_file_that_is_no_archive_is_one_unreadable_row(data):
 
 
 def test_arc_versions_one_and_two_are_read():
-    v1 = b"filedesc://a.arc 0.0.0.0 20080430204825 text/plain 8\n1 1 Us\n\n\nhttp://a.example/a b 1.2.3.4 20080430204826 text/html 2\nok\n"
+    v1 = (
+        b"filedesc://a.arc 0.0.0.0 20080430204825 text/plain 8\n1 1 Us\n\n\n"
+        b"http://a.example/a b 1.2.3.4 20080430204826 text/html 2\nok\n"
+    )
     v2 = v1.replace(b"text/html 2\n", b"text/html 200 sum - 99 a.arc 2\n")
     for data in (v1, v2, gzip.compress(v2)):
         assert [(r.type, r.url, r.date, r.block) for r in read(data)][1:] == [

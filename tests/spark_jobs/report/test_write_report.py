@@ -240,7 +240,7 @@ def test_held_out_losses_and_tasks_are_shown(page):
 def test_the_newest_run_of_each_stage_is_listed(page):
     assert [row[:4] for row in table_rows(page, "runs")] == [
         ["decontaminate", "2026-06-01 12:00:00", "2.0 s", "1"],
-        ["deduplicate_near", "2026-06-01 12:00:00", "3.0 s", "1"],
+        ["find_candidates", "2026-06-01 12:00:00", "3.0 s", "1"],
         ["extract_text", "2026-06-01 12:01:00", "1 min 1 s", "8"],
         ["select_corpus", "2026-06-01 12:03:00", "5.0 s", "8"],
     ]

@@ -40,7 +40,10 @@ def test_epochs_of_each_source_and_a_warning_where_they_are_many(few_books: str,
     own = {part.source: part.tokens for part in job.plan.parts}
     assert sum(read.values()) == 60 * 512
     for source in ("books", "web"):
-        expected = f"{source}: {read[source]:,} tokens from {own[source]:,}, {read[source] / (60 * 512):.1%} of the run, {read[source] / own[source]:.2f} epochs"
+        share, epochs = read[source] / (60 * 512), read[source] / own[source]
+        expected = (
+            f"{source}: {read[source]:,} tokens from {own[source]:,}, {share:.1%} of the run, {epochs:.2f} epochs"
+        )
         assert f"source          {expected}" in lines
     assert read["books"] / own["books"] > 4 > read["web"] / own["web"]
     assert [line.split()[1] for line in lines if line.startswith("warning")] == ["books"]

@@ -61,7 +61,7 @@ Shown the first 50 tokens of a document, the share of documents of which the nex
 
 ## Evaluation sets in the corpus
 
-Documents that share n-grams with evaluation sets, from the table `decontamination`, and those of them that the run has read.
+Documents that share n-grams with evaluation sets, from the table `decontamination`, and those that the run has read.
 
 | set | documents | read | read, with a whole item |
 | --- | --- | --- | --- |

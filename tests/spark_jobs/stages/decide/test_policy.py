@@ -158,7 +158,9 @@ def test_a_policy_of_every_key_reads_back_as_itself(tmp_path):
         tmp_path,
         """
         name: all
-        languages: [{language: en}, {language: de, min_score: 0.8, limits: {fineweb.char_dup_ratio: {max: 0.1}, fineweb.list_ratio: null}}]
+        languages:
+        - {language: en}
+        - {language: de, min_score: 0.8, limits: {fineweb.char_dup_ratio: {max: 0.1}, fineweb.list_ratio: null}}
         rules: [fineweb.char_dup_ratio, fineweb.list_ratio]
         buckets: {limits: {en: [300, 700]}, weights: {tail: 0}}
         rights: {reject_robots: [noai], reject_tdm_reservation: true, licences: [by], opt_out_lists: [a.txt]}

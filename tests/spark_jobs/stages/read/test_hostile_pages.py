@@ -38,7 +38,8 @@ def entity_bomb() -> bytes:
     entities = "".join(
         f'<!ENTITY {name} "{f"&{before};" * 10}">' for before, name in zip("abcdefghijkl", "bcdefghijklm", strict=True)
     )
-    return f'<?xml version="1.0"?><!DOCTYPE html [<!ENTITY a "aaaaaaaaaa">{entities}]><html><body><p>&m;</p></body></html>'.encode()
+    types = f'<!DOCTYPE html [<!ENTITY a "aaaaaaaaaa">{entities}]>'
+    return f'<?xml version="1.0"?>{types}<html><body><p>&m;</p></body></html>'.encode()
 
 
 # Where a page may be done or not by the time limit, both outcomes are rows.
@@ -131,7 +132,10 @@ def write_warc(path: Path, names: list[str]) -> Path:
     with path.open("wb") as file:
         for name in names:
             block = HOSTILE[name][0]()
-            head = f"WARC/1.1\r\nWARC-Type: response\r\nWARC-Record-ID: {name}\r\nWARC-Target-URI: http://a.example/\r\nWARC-Date: 2020-01-02T03:04:05Z\r\n"
+            head = (
+                f"WARC/1.1\r\nWARC-Type: response\r\nWARC-Record-ID: {name}\r\n"
+                "WARC-Target-URI: http://a.example/\r\nWARC-Date: 2020-01-02T03:04:05Z\r\n"
+            )
             head += f"Content-Type: application/http\r\nContent-Length: {len(block)}\r\n\r\n"
             file.write(gzip.compress(head.encode() + block + b"\r\n\r\n", 1))
     return path

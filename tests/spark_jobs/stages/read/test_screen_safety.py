@@ -36,7 +36,10 @@ def record(
 ) -> bytes:
     block = f"HTTP/1.1 {status} X\r\nContent-Type: {mime}\r\n\r\n".encode() + body if kind == "response" else body
     content_type = "application/http" if kind == "response" else mime
-    head = f"WARC/1.1\r\nWARC-Type: {kind}\r\nWARC-Record-ID: <urn:{number}>\r\nWARC-Target-URI: {url}\r\nWARC-Date: 2020-01-02T03:04:05Z\r\n"
+    head = (
+        f"WARC/1.1\r\nWARC-Type: {kind}\r\nWARC-Record-ID: <urn:{number}>\r\n"
+        f"WARC-Target-URI: {url}\r\nWARC-Date: 2020-01-02T03:04:05Z\r\n"
+    )
     return gzip.compress(
         f"{head}Content-Type: {content_type}\r\nContent-Length: {len(block)}\r\n\r\n".encode() + block + b"\r\n\r\n"
     )
