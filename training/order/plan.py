@@ -25,7 +25,7 @@ from training.order.stage_order import Giver, StageOrder
 from training.order.stream import Stream
 from training.settings.data import Packing
 
-COPY_BLOCKS = 16
+COPY_BLOCKS = 64
 """Blocks that a copy of documents is shuffled in, at the least: it should not be read beside what it is a copy of."""
 
 

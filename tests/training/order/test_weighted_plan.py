@@ -4,6 +4,7 @@ the way back, and the order of before where every document is read once."""
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections import Counter
 from dataclasses import replace
@@ -109,6 +110,19 @@ def test_from_stored_tokens_back_to_every_batch_that_read_them(plan: Plan, data:
     assert sorted(found) == sorted(place for token in range(start, end) for place in expected.get((part, token), []))
 
 
+@pytest.mark.parametrize(
+    "parts", [(Part("web", 0, 3, 100),), (Part("web", 0, 3, 100, 0, 60), Part("web", 0, 3, 100, 1, 20))]
+)
+def test_what_a_window_reads_of_epochs_to_come_is_found(parts: tuple[Part, ...]) -> None:
+    # A window of 320 positions holds more than three epochs of 100, or runs from one epoch of a layer into the next.
+    plan = Plan(parts, (replace(FIRST, packing="best_fit", window_sequences=20, batch_sequences=1),), 64, 11, documents)
+    for batches in range(1, 25):
+        expected = Counter((part, token) for batch in range(batches) for _, part, token in stored_tokens(plan, batch))
+        for part, token in itertools.product(range(len(parts)), range(100)):
+            found = plan.readings(part, token, token + 1, ENDS, batches)
+            assert sum(reading.tokens for reading in found) == expected[part, token]
+
+
 @settings(deadline=None)
 @given(plans(), st.integers(1, BATCHES), st.sampled_from([1, 2]))
 def test_the_past_and_the_slices_of_ranks_are_those_of_the_whole(plan: Plan, batch: int, ranks: int) -> None:
@@ -167,9 +181,10 @@ def test_after_some_epochs_every_document_was_read_as_often_as_its_weight_says(
         assert abs(total[chosen].mean() - epochs * weight) <= slack + rounding
 
 
-def test_copies_of_a_document_are_not_read_side_by_side() -> None:
+@pytest.mark.parametrize("block", [512, 1 << 20])
+def test_copies_of_a_document_are_not_read_side_by_side(block: int) -> None:
     parts = tuple(Part("web", 0, 3, 18_000, layer) for layer in range(3))
-    plan = Plan(parts, (FIRST,), 512, 3, documents)
+    plan = Plan(parts, (FIRST,), block, 3, documents)
     places: dict[int, list[int]] = {}
     for batch in range(3 * 18_000 // FIRST.batch_tokens):
         for _, _, token in stored_tokens(plan, batch):
