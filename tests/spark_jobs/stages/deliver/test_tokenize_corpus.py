@@ -20,7 +20,7 @@ from schemas.tables.withdrawn import WITHDRAWN
 from spark_jobs.lake import delta
 from spark_jobs.lake.session import ROW_GROUP_BYTES
 from spark_jobs.lake.stage import Lake, run_stage
-from spark_jobs.stages.deliver import tokenize_corpus, train_tokenizer
+from spark_jobs.stages.deliver import tokenize_corpus, train_tokenizer, withdraw_documents
 
 pytestmark = pytest.mark.spark
 
@@ -191,6 +191,27 @@ def test_nothing_new_adds_nothing(grown):
     run, rows = grown["again"]
     assert rows == grown["second"][1]
     assert run.counts == grown["second"][0].counts | {"appended_rows": 0}
+
+
+def test_tokens_carry_the_weights_of_the_corpus_and_one_of_another_weight_is_replaced(spark):
+    config = tokenize_corpus.Config(compact_above=1.0)
+    corpus = corpus_of(spark, TEXTS[:4]).withColumn("weight", F.when(F.col("warc_offset") == 2, 0.25).otherwise(3.0))
+    tokenizers = train_tokenizer.transform(corpus, config=train_tokenizer.Config(vocabulary_size=400)).persist()
+    none = spark.createDataFrame([], WITHDRAWN.spark())
+    nothing = spark.createDataFrame([], TOKENS.spark())
+    stored = tokenize_corpus.transform(corpus, tokenizers, none, nothing, config=config).persist()
+    assert [row["weight"] for row in stored.orderBy("doc_id").collect()] == [3.0, 3.0, 0.25, 3.0]
+    assert tokenize_corpus.grow(stored, corpus, tokenizers, none, stored, config=config).count() == 0
+    other = corpus.withColumn("weight", F.when(F.col("warc_offset") == 2, 0.5).otherwise(3.0))
+    withdrawn = withdraw_documents.transform(
+        other, stored, config=withdraw_documents.Config(), versions={TOKENS.name: 0}
+    ).persist()
+    (row,) = withdrawn.collect()
+    assert (row.reason, row.increment, row.replaced_by) == ("reweighted", 0, 1)
+    (added,) = tokenize_corpus.grow(stored, other, tokenizers, withdrawn, stored, config=config).collect()
+    assert (added.doc_id, added.weight, added.increment) == (row.doc_id, 0.5, 1)
+    for cached in (stored, tokenizers, withdrawn):
+        cached.unpersist()
 
 
 def test_tokens_are_rewritten_where_that_is_asked_for(spark):
