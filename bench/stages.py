@@ -17,10 +17,13 @@ from pyspark.sql import SparkSession
 
 from schemas.plumbing.configuration import load_config
 from schemas.plumbing.logs import configure_logs
+from spark_jobs.lake.crawls import enter_crawls
 from spark_jobs.lake.session import start_session
 from spark_jobs.lake.stage import Lake, Stage, run_stage
-from spark_jobs.pipeline import PipelineConfig, enabled_stages, open_lake
+from spark_jobs.pipeline import PipelineConfig, enabled_stages, settings_of
 from spark_jobs.recipes import pipeline_file
+from spark_jobs.refresh import open_lake
+from spark_jobs.stages.read import read_warc
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REAL_PAGES = REPOSITORY.parent / "shared" / "data" / "warc" / "web-pages-00.warc.gz"
@@ -38,10 +41,12 @@ class Measured:
 
 def measure_stages(spark: SparkSession, config: PipelineConfig, warc: str, folder: str) -> Iterator[Measured]:
     """Run every stage once, in order, in an empty lake."""
-    lake = open_lake(spark, config, lake=folder, warc=warc)
+    enter_crawls(spark, folder, [config.crawl])
+    listing = {"warc_files": read_warc.warc_files(spark, warc, config.crawl)}
+    lake = open_lake(spark, config, lake=folder, outside=listing)
     for stage in enabled_stages(config):
         started = time.monotonic()
-        run_stage(stage, lake, getattr(config, stage.name))
+        run_stage(stage, lake, settings_of(stage, config))
         seconds = time.monotonic() - started
         yield Measured(stage.name, documents_read(lake, stage), seconds)
 

@@ -20,8 +20,10 @@ import pyarrow as pa
 from deltalake import write_deltalake
 
 from schemas.contract import Table
+from schemas.tables.crawls import CRAWLS
 from schemas.tables.documents import DOCUMENTS
-from schemas.tables.duplicates import EXACT_DUPLICATES, NEAR_DUPLICATES
+from schemas.tables.duplicates import SIMILARITIES
+from schemas.tables.minhash import BAND_INDEX
 from spark_jobs.signals import SIGNALS, SIGNALS_TABLE
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -40,7 +42,7 @@ def main() -> None:
             command = [
                 sys.executable,
                 "-m",
-                "spark_jobs.run",
+                "spark_jobs.submit",
                 "what-if",
                 "english_web",
                 "technical_documentation",
@@ -62,11 +64,12 @@ def write_lake(folder: str, count: int) -> None:
         "doc_id": ids,
         "crawl": ["c"] * count,
         "extract_status": status,
-        "extract_reason": [None if extracted else "not_html" for extracted in has_text],
+        "extract_reason": [None if extracted else "mime" for extracted in has_text],
         "language": draw.choice(["en", "de", "fr", "ru"], count, p=[0.7, 0.1, 0.1, 0.1]),
         "language_score": draw.uniform(0.4, 1, count),
         "domain": [f"d{number}.example" for number in draw.zipf(1.3, count) % 50_000],
         "text": ["x" * 500] * count,
+        "text_hash": [ids[i - 1] if i % 20 == 0 and i else ids[i] for i in range(count)],
     }
     measured = [doc_id for doc_id, extracted in zip(ids, has_text, strict=True) if extracted]
     signals = {"doc_id": measured, "crawl": ["c"] * len(measured)}
@@ -82,14 +85,21 @@ def write_lake(folder: str, count: int) -> None:
         signals[signal.column.name] = values.astype(np.int64 if signal.type == "long" else np.float64)
     write(folder, DOCUMENTS, documents)
     write(folder, SIGNALS_TABLE, signals)
-    for table, every in ((EXACT_DUPLICATES, 50), (NEAR_DUPLICATES, 20)):
-        duplicates = measured[::every]
-        write(folder, table, {"doc_id": duplicates, "crawl": ["c"] * len(duplicates), "representative_id": duplicates})
+    # One in twenty texts is another's, and one in fifty shares a bucket with its neighbour.
+    write(folder, CRAWLS, {"crawl": ["c"], "ordinal": [0]})
+    alike = measured[::50]
+    bands = {"band": [0] * len(alike), "band_key": [place // 2 for place in range(len(alike))]}
+    write(folder, BAND_INDEX, {"doc_id": alike, "crawl": ["c"] * len(alike)} | bands)
+    texts = dict(zip(ids, documents["text_hash"], strict=True))
+    pairs = [sorted((texts[one], texts[two])) for one, two in zip(alike[::2], alike[1::2], strict=False)]
+    known = {"text": [pair[0] for pair in pairs], "other": [pair[1] for pair in pairs]}
+    scheme = ["word 5-grams, version 1"] * len(pairs)
+    write(folder, SIMILARITIES, known | {"similarity": [0.9] * len(pairs), "scheme": scheme})
 
 
 def write(folder: str, table: Table, columns: dict[str, object]) -> None:
     """Columns that are not given are null."""
-    count = len(columns["doc_id"])  # type: ignore[arg-type]
+    count = len(next(iter(columns.values())))  # type: ignore[arg-type]
     arrays = [
         pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(count, field.type)
         for field in table.arrow()

@@ -63,6 +63,11 @@ class Table:
     key: tuple[str, ...]
     checks: tuple[Check, ...] = ()
     partition_by: tuple[str, ...] = ()
+    asked: str = ""
+    """What it answers, for the README and the reference. Tables that answer one question together have the same
+    words."""
+    explained: bool = True
+    """Whether `corpus explain` tells the rows of a document, in a table that has a doc_id."""
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
@@ -106,6 +111,8 @@ class Table:
             f"| `{c.name}` | {c.type}{'' if not c.nullable else ', nullable'} | {c.description} |" for c in self.columns
         ]
         lines = [f"## `{self.name}`", "", f"One row is {self.grain}. Key: {', '.join(f'`{k}`' for k in self.key)}."]
+        if self.asked:
+            lines.append(f"It answers: {self.asked}.")
         if self.partition_by:
             lines.append(f"Partitioned by {', '.join(f'`{p}`' for p in self.partition_by)}.")
         lines += ["", "| column | type | meaning |", "| --- | --- | --- |", *rows, ""]

@@ -13,7 +13,7 @@ from spark_jobs.lake.session import SessionConfig
 from spark_jobs.lake.stage import Stage
 from spark_jobs.stages.decide import judge_eligible, select_corpus
 from spark_jobs.stages.decide.decide import closing_sources, sources
-from spark_jobs.stages.decide.policy import require_languages, require_models
+from spark_jobs.stages.decide.requirements import require_languages, require_models
 from spark_jobs.stages.deduplicate import (
     cluster_duplicates,
     compare_texts,
@@ -22,7 +22,7 @@ from spark_jobs.stages.deduplicate import (
     index_bands,
     minhash_signatures,
 )
-from spark_jobs.stages.deliver import assemble_corpus, tokenize_corpus, train_tokenizer
+from spark_jobs.stages.deliver import assemble_corpus, record_emptied, tokenize_corpus, train_tokenizer
 from spark_jobs.stages.edit import deduplicate_substrings, edit_lines, redact_pii
 from spark_jobs.stages.measure import decontaminate, score_lines, score_signals
 from spark_jobs.stages.read import extract_text, screen_safety
@@ -50,6 +50,7 @@ DECIDE: tuple[Stage, ...] = (
     redact_pii.STAGE,
     deduplicate_substrings.STAGE,
     assemble_corpus.STAGE,
+    record_emptied.STAGE,
     train_tokenizer.STAGE,
     tokenize_corpus.STAGE,
 )

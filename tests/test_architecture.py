@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +46,28 @@ def test_an_awkward_dependency_lives_behind_one_file(package, home):
         if package in {module.partition(".")[0] for module in imported_modules(source)}
     ]
     assert set(importers) <= {home}
+
+
+def own_names(source: Path) -> list[tuple[str, str]]:
+    """(module, name) for each name that a file, or a function in it, imports from `schemas` or `spark_jobs`."""
+    return [
+        (node.module, alias.name)
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in ("schemas", "spark_jobs")
+        for alias in node.names
+    ]
+
+
+def test_what_a_command_imports_late_is_there():
+    pytest.importorskip("pyspark", reason="pyspark is not installed: pip install headwater[spark]")
+    missing = []
+    for source in SOURCES:
+        for module, name in own_names(source):
+            found = importlib.import_module(module)
+            is_module = hasattr(found, "__path__") and importlib.util.find_spec(f"{module}.{name}") is not None
+            if not (hasattr(found, name) or is_module):
+                missing.append((str(source.relative_to(REPOSITORY)), f"{module}.{name}"))
+    assert missing == []
 
 
 def test_only_one_file_touches_megatron_s_parallel_state():

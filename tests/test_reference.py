@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
-def generated_pages() -> dict[str, str]:
+def write_reference() -> ModuleType:
     spec = importlib.util.spec_from_file_location("write_reference", DOCS / "write_reference.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    pages: dict[str, str] = module.pages()
-    return pages
+    return module
 
 
-@pytest.mark.parametrize("name", ["tables.md", "pipeline.md", "training.md", "signals.md"])
-def test_a_reference_page_is_what_the_declarations_say(name):
-    assert (DOCS / "reference" / name).read_text(encoding="utf-8") == generated_pages()[name], "run `make docs`"
+PAGES = {f"docs/reference/{name}": text for name, text in write_reference().pages().items()}
+SECTIONS = write_reference().sections()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_reference_page_is_what_the_declarations_say(path):
+    assert (DOCS.parent / path).read_text(encoding="utf-8") == PAGES[path], "run `make docs`"
+
+
+@pytest.mark.parametrize("path", SECTIONS)
+def test_the_written_sections_of_a_page_are_what_the_declarations_say(path):
+    assert (DOCS.parent / path).read_text(encoding="utf-8") == SECTIONS[path], "run `make docs`"
+
+
+def test_no_page_of_the_reference_is_left_from_before():
+    assert {f"docs/reference/{page.name}" for page in (DOCS / "reference").iterdir()} == set(PAGES)

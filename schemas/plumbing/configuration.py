@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -24,28 +26,42 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
+@dataclass(frozen=True)
+class Extensible:
+    """In the annotation of a field whose value may be a name or a group: a setting that reaches into the value makes
+    the group `{KEY: VALUE, ...}` of it, with what the setting changes, for the field's own validator to resolve."""
+
+    key: str
+
+
 def load_config[C: Config](model: type[C], path: Path | None, settings: tuple[str, ...] = ()) -> C:
     """Read `path` (or only defaults), apply settings `a.b=value` (values are YAML), and validate; `UsageError` names
     the key."""
-    values = _read_yaml(path) if path is not None else {}
+    values = read_yaml(path) if path is not None else {}
     return config_of(model, values, settings, where=str(path) if path else "configuration")
 
 
 def config_of[C: Config](model: type[C], values: dict[str, Any], settings: tuple[str, ...], *, where: str) -> C:
     """The same from values that are read already; `where` says in errors where they come from."""
     for setting in settings:
-        _apply(values, setting)
+        _apply(values, setting, model)
     try:
         return model.model_validate(values)
     except ValidationError as error:
         raise UsageError(describe_validation_error(error, where)) from None
 
 
-def describe_validation_error(error: ValidationError, where: str) -> str:
+def dotted(path: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in path)
+
+
+def describe_validation_error(
+    error: ValidationError, where: str, key_of: Callable[[tuple[int | str, ...]], str] = dotted
+) -> str:
     """One line: `FILE: key.path: what is wrong`, for each fault, joined by `; `."""
     faults = []
     for fault in error.errors():
-        key = ".".join(str(part) for part in fault["loc"])
+        key = key_of(fault["loc"])
         if fault["type"] == "extra_forbidden":
             faults.append(f"{key}: unknown key")
         else:
@@ -106,12 +122,14 @@ def _type_text(annotation: Any, nested: type[BaseModel] | None) -> str:
     return text.replace("|", "or").replace("typing.", "").replace("pathlib._local.", "").replace("pathlib.", "")
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a file, empty for an empty file. Raises `UsageError` where there is none."""
     if not path.is_file():
         raise UsageError(f"{path}: no such configuration file")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
+        # A ValueError for what looks like a date and is none, such as 2015-02-30.
         raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if values is None:
         return {}
@@ -120,20 +138,41 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
-def _apply(values: dict[str, Any], setting: str) -> None:
+def _apply(values: dict[str, Any], setting: str, model: type[BaseModel]) -> None:
     key, equals, text = setting.partition("=")
     if not equals or not key:
         raise UsageError(f"--set {setting}: must look like key.path=value")
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        raise UsageError(f"--set {setting}: the value is not valid YAML") from None
     *parents, last = key.split(".")
-    for parent in parents:
+    group: Any = model
+    for place, parent in enumerate(parents):
+        field = group.model_fields.get(parent) if _is_model(group) else None
+        extensible = next((part for part in field.metadata if isinstance(part, Extensible)), None) if field else None
+        if field is not None and extensible is not None:
+            own = values.get(parent, field.get_default(call_default_factory=True))
+            values[parent] = _changed(own, extensible.key, key.split(".")[place + 1 :], value)
+            return
         child = values.setdefault(parent, {})
         if not isinstance(child, dict):
             raise UsageError(f"--set {setting}: {parent} is not a group of keys")
-        values = child
-    try:
-        values[last] = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise UsageError(f"--set {setting}: the value is not valid YAML") from None
+        values, group = child, field.annotation if field is not None else None
+    values[last] = value
+
+
+def _changed(own: Any, key: str, path: list[str], value: Any) -> dict[str, Any]:
+    """`own` with the value at the path changed, as a group that names `own` by `key`."""
+    if path == [key]:
+        return {**own, key: value} if isinstance(own, dict) else {key: value}
+    for part in reversed(path):
+        value = {part: value}
+    return {key: own, **value}
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _short(value: object) -> str:

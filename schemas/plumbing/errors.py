@@ -1,5 +1,8 @@
 """Errors that a person can act on: each is one line and carries the exit code of the command that it ends."""
 
+import difflib
+from collections.abc import Iterable
+
 from schemas.plumbing import exit_codes
 
 
@@ -31,3 +34,10 @@ class DecisionNeeded(HeadwaterError):
     """A run has done what it may do by itself; a person has to say how it goes on."""
 
     exit_code = exit_codes.DECISION_NEEDED
+
+
+def near_names(name: str, known: Iterable[str]) -> str:
+    """` (perhaps a or b)` for the known names that are most like one that is not known, to end a message with; empty
+    where none is."""
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f" (perhaps {' or '.join(near)})" if near else ""

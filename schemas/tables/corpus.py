@@ -5,6 +5,7 @@ from schemas.contract import Check, Column, Table
 CORPUS = Table(
     name="corpus",
     grain="one kept document",
+    asked="the text that training sees, and the WARC file and offset that it came from",
     key=("doc_id",),
     partition_by=("crawl", "language"),
     columns=(
@@ -22,7 +23,7 @@ CORPUS = Table(
             description="quality bucket from the policy; null where it has none",
         ),
         Column(name="text", type="string", description="text after all edits"),
-        Column(name="text_hash", type="string", description="128-bit hash of it, in hex"),
+        Column(name="text_hash", type="string", description="SHA-256 of it in UTF-8, in hex"),
         Column(name="warc_path", type="string", description="WARC file that the page came from"),
         Column(name="warc_offset", type="long", description="offset of its record there"),
     ),

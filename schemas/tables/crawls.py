@@ -5,6 +5,7 @@ from schemas.contract import Check, Column, Table
 CRAWLS = Table(
     name="crawls",
     grain="one crawl of the lake",
+    asked="which crawls are there, and in which order of priority",
     key=("crawl",),
     columns=(
         Column(name="crawl", type="string", description="its name; names order nothing"),

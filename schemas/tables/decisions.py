@@ -1,10 +1,12 @@
 """`decisions`: what a policy makes of each document, and why."""
 
 from schemas.contract import Check, Column, Table
+from schemas.tables import reasons
 
 DECISIONS = Table(
     name="decisions",
     grain="one document under the policy",
+    asked="is it kept, with which weight, and if not, *all* the rules that reject it",
     key=("doc_id",),
     partition_by=("crawl",),
     columns=(
@@ -26,9 +28,10 @@ DECISIONS = Table(
         ),
     ),
     checks=(
-        Check(name="known_outcome", condition="outcome IN ('kept', 'rejected', 'failed')"),
+        Check(name="known_outcome", condition=reasons.known_outcome()),
+        Check(name="known_rules", condition=reasons.known_rules()),
         Check(name="rules_when_rejected", condition="(outcome = 'rejected') = (size(rejected_by) > 0)"),
         Check(name="weight_when_kept", condition="(outcome = 'kept') = (weight > 0)"),
-        Check(name="known_bucket", condition="bucket IN ('head', 'middle', 'tail')"),
+        Check(name="known_bucket", condition=reasons.known_bucket()),
     ),
 )

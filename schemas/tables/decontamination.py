@@ -6,6 +6,7 @@ from schemas.contract import Check, Column, Table
 DECONTAMINATION = Table(
     name="decontamination",
     grain="one document and one evaluation set that share an n-gram",
+    asked="which items of evaluation sets does it hold, and how much of them",
     key=("doc_id", "set_name"),
     partition_by=("crawl",),
     columns=(

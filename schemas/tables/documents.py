@@ -1,6 +1,7 @@
 """`documents`: what each offered WARC record became."""
 
 from schemas.contract import Check, Column, Table
+from schemas.tables import reasons
 
 DOCUMENTS = Table(
     name="documents",
@@ -9,6 +10,8 @@ DOCUMENTS = Table(
         "plain text, "
         "or a stretch of a file that could not be read"
     ),
+    asked="where was it read, and what became of it: extracted, skipped or failed, with the reason; its "
+    "licence, and what its owner forbids",
     key=("doc_id",),
     partition_by=("crawl",),
     columns=(
@@ -67,7 +70,8 @@ DOCUMENTS = Table(
             name="extract_reason",
             type="string",
             nullable=True,
-            description="why the record was skipped or failed; null where it was extracted",
+            description="why the record was skipped or failed (see the reference of reasons); null where it was "
+            "extracted",
         ),
         Column(
             name="extract_detail",
@@ -93,7 +97,7 @@ DOCUMENTS = Table(
             description="kind of page (article, forum, product, ...) as the extractor takes it to be",
         ),
         Column(name="text", type="string", nullable=True, description="main content as plain text"),
-        Column(name="text_hash", type="string", nullable=True, description="128-bit hash of the text, in hex"),
+        Column(name="text_hash", type="string", nullable=True, description="SHA-256 of the text in UTF-8, in hex"),
         Column(
             name="licence",
             type="string",
@@ -153,7 +157,9 @@ DOCUMENTS = Table(
             name="text_when_extracted",
             condition="(extract_status = 'extracted') = (text IS NOT NULL AND text_hash IS NOT NULL)",
         ),
+        Check(name="text_hash_is_sha256", condition="length(text_hash) = 64"),
         Check(name="reason_unless_extracted", condition="(extract_status = 'extracted') = (extract_reason IS NULL)"),
+        Check(name="known_reason", condition=reasons.known_reason()),
         Check(
             name="evidence_when_quarantined",
             condition="(extract_reason <=> 'quarantined') = (safety_evidence IS NOT NULL)",

@@ -6,6 +6,8 @@ from schemas.contract import Check, Column, Table
 CANDIDATE_PAIRS = Table(
     name="candidate_pairs",
     grain="one pair of texts of eligible documents that share a bucket, to be compared under the policy",
+    asked="which texts are to be compared under the policy",
+    explained=False,
     key=("text", "other"),
     columns=(
         Column(name="text", type="string", description="hash of the text whose hash is the smaller"),
@@ -20,6 +22,7 @@ SIMILARITIES = Table(
     name="similarities",
     grain="one pair of texts, as they were compared once for all policies; whether they are similar is for a threshold "
     "to say",
+    asked="how similar are two texts, whatever the threshold",
     key=("text", "other", "scheme"),
     columns=(
         Column(name="text", type="string", description="hash of the text whose hash is the smaller"),
@@ -40,6 +43,7 @@ SIMILARITIES = Table(
 DUPLICATES = Table(
     name="duplicates",
     grain="one eligible document that repeats a kept one before it, and the kind of likeness",
+    asked="which kept document stands for it, and how similar they were when compared",
     key=("doc_id", "kind"),
     columns=(
         Column(name="doc_id", type="string", description="the duplicate, to be removed"),
@@ -77,6 +81,7 @@ DUPLICATES = Table(
 CLUSTERS = Table(
     name="clusters",
     grain="one eligible document whose text equals or is similar to another's, directly or through others",
+    asked="how many are there of it",
     key=("doc_id",),
     columns=(
         Column(name="doc_id", type="string", description="the document"),

@@ -1,10 +1,13 @@
 """`eligibility`: what a policy without its rules on duplicates makes of each document."""
 
 from schemas.contract import Check, Column, Table
+from schemas.tables import reasons
 
 ELIGIBILITY = Table(
     name="eligibility",
     grain="one document under the policy, its rules on duplicates aside",
+    asked="may it stand in the corpus, its duplicates aside",
+    explained=False,
     key=("doc_id",),
     partition_by=("crawl",),
     columns=(
@@ -36,8 +39,9 @@ ELIGIBILITY = Table(
     ),
     checks=(
         Check(name="known_outcome", condition="outcome IN ('eligible', 'rejected', 'failed')"),
+        Check(name="known_rules", condition=reasons.known_rules()),
         Check(name="rules_when_rejected", condition="(outcome = 'rejected') = (size(rejected_by) > 0)"),
         Check(name="weight_when_eligible", condition="(outcome = 'eligible') = (weight > 0)"),
-        Check(name="known_bucket", condition="bucket IN ('head', 'middle', 'tail')"),
+        Check(name="known_bucket", condition=reasons.known_bucket()),
     ),
 )

@@ -6,6 +6,7 @@ INCIDENTS = Table(
     name="incidents",
     grain="one step of a training run whose loss or gradient norm was a spike, with the most unlikely documents of its "
     "batch, the first ones first",
+    asked="which documents were in the batch of a spike of training, how unlikely were their tokens, what was done",
     key=("incident_id",),
     columns=(
         Column(name="incident_id", type="string", description="random id"),
@@ -86,6 +87,7 @@ INCIDENTS = Table(
 SUSPECTS = Table(
     name="suspects",
     grain="one document that is held responsible for an incident, because it is as unlikely for another checkpoint",
+    asked="which documents are held responsible for a spike of training",
     key=("doc_id", "incident_id"),
     columns=(
         Column(name="doc_id", type="string", description="the document"),

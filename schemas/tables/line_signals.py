@@ -16,6 +16,8 @@ LINE_SIGNALS = Table(
     name="line_signals",
     grain="one extracted document; its arrays have an item for each line between line feeds, blank lines too, and none "
     "for an empty text",
+    asked="what was measured of single lines, for the rules that take lines out",
+    explained=False,
     key=("doc_id",),
     partition_by=("crawl",),
     columns=(

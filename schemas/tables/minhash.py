@@ -5,6 +5,8 @@ from schemas.contract import Check, Column, Table
 SIGNATURES = Table(
     name="signatures",
     grain="one extracted document that is long enough to have a shingle",
+    asked="what is compared of its text, and with which texts",
+    explained=False,
     key=("doc_id",),
     partition_by=("crawl",),
     columns=(
@@ -29,6 +31,8 @@ SIGNATURES = Table(
 BAND_INDEX = Table(
     name="band_index",
     grain="one document and band",
+    asked="what is compared of its text, and with which texts",
+    explained=False,
     key=("doc_id", "band"),
     partition_by=("crawl",),
     columns=(

@@ -5,6 +5,7 @@ from schemas.contract import Check, Column, Table
 MODELS = Table(
     name="models",
     grain="one model as it was trained, or measured on a hold-out",
+    asked="how good is a model, language by language, on texts that were kept back",
     key=("kind", "name", "sha256", "card"),
     columns=(
         Column(name="kind", type="string", description="perplexity, language-id, quality, topic, toxicity or nsfw"),

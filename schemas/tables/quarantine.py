@@ -6,6 +6,7 @@ from schemas.contract import Check, Column, Table
 QUARANTINE = Table(
     name="quarantine",
     grain="one list of the safety gate that a withheld record matched",
+    asked="what did the safety gate withhold, by id and hash only",
     key=("doc_id", "evidence", "list"),
     partition_by=("crawl",),
     columns=(

@@ -5,6 +5,7 @@ from schemas.contract import Check, Column, Table
 RUNS = Table(
     name="runs",
     grain="one finished execution of a stage, or of a training run",
+    asked="what ran, stage or training: configuration, code, input and output versions, counts, models, seconds",
     key=("run_id",),
     columns=(
         Column(name="run_id", type="string", description="random id of the execution"),

@@ -9,6 +9,8 @@ def signals_table(columns: tuple[Column, ...], checks: tuple[Check, ...] = ()) -
     return Table(
         name="signals",
         grain="one extracted document",
+        asked="every score: Gopher, C4, FineWeb, RefinedWeb, Dolma, Curator, perplexity, classifiers; measured "
+        "once, for all policies",
         key=("doc_id",),
         partition_by=("crawl",),
         columns=(

@@ -13,6 +13,7 @@ def spans_table(name: str, found: str) -> Table:
     return Table(
         name=name,
         grain=f"a span of a document's text that {found}",
+        asked="which rule took a stretch of its text out, or what stands in its place",
         key=("doc_id", "start", "end", "rule"),
         partition_by=("crawl",),
         columns=(
@@ -40,3 +41,6 @@ def spans_table(name: str, found: str) -> Table:
 LINE_SPANS = spans_table("line_spans", "a rule on single lines removes")
 REPEATED_SPANS = spans_table("repeated_spans", "an earlier place of the crawl has too")
 PII_SPANS = spans_table("pii_spans", "names or identifies a person")
+
+SPANS = (LINE_SPANS, REPEATED_SPANS, PII_SPANS)
+"""All edits of texts, in the order in which the corpus takes them."""

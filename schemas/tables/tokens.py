@@ -8,6 +8,7 @@ from schemas.contract import Check, Column, Table
 TOKENIZERS = Table(
     name="tokenizers",
     grain="one trained tokenizer",
+    asked="the tokenizer whole, and how finely it cuts each language",
     key=("fingerprint",),
     columns=(
         Column(name="fingerprint", type="string", description="SHA-256 of the definition, in hex"),
@@ -64,6 +65,7 @@ TOKENS = Table(
     name="tokens",
     grain="one document of the corpus; the stored order, by (shuffle_key, doc_id) within a source and increment, is "
     "the order of the first epoch",
+    asked="its token ids, stored in the order of training",
     key=("doc_id",),
     partition_by=("source", "increment"),
     columns=(
@@ -88,7 +90,7 @@ TOKENS = Table(
             "the end-of-document id",
         ),
         Column(name="tokenizer", type="string", description="fingerprint of the tokenizer"),
-        Column(name="text_hash", type="string", description="128-bit hash, in hex, of the text that was tokenised"),
+        Column(name="text_hash", type="string", description="SHA-256, in hex, of the text that was tokenised"),
     ),
     checks=(
         Check(name="increment_not_negative", condition="increment >= 0"),

@@ -4,29 +4,25 @@ started."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.contract import Table
 from schemas.plumbing.errors import NothingToDo, UsageError
-from schemas.tables.documents import DOCUMENTS
 from schemas.tables.runs import RUNS
 from schemas.tables.tokens import TOKENS
-from spark_jobs.lake.columns import LakeColumns, join_columns, lists_by_document
-from spark_jobs.signals import SIGNALS, SIGNALS_TABLE
+from spark_jobs.ask.foretell import Foretold, MeasuredLake
+from spark_jobs.lake.columns import LakeColumns, join_columns
+from spark_jobs.signals import SIGNALS
 from spark_jobs.signals.basic import CHARACTER_COUNT
 from spark_jobs.signals.gopher_quality import WORD_COUNT
-from spark_jobs.stages.decide.decide import Source, decide, sources
 from spark_jobs.stages.decide.policy import Policy
 from spark_jobs.stages.decide.recorded_policy import recorded_policy
+from spark_jobs.stages.decide.rules import BUCKETS, Flags
 
 DOMAINS_SHOWN = 20
-BATCH = 1 << 17
-"""Documents decided at once; it bounds the memory of the matrix of rules."""
 CHARACTERS = CHARACTER_COUNT.column.name
 WORDS = WORD_COUNT.column.name
 
@@ -45,7 +41,8 @@ class Amount:
 
 @dataclass(frozen=True)
 class RuleEffect:
-    """A rule under its policy: documents that fail it, those that fail no other, and what would be kept without it."""
+    """A rule under its policy: documents that fail it, those that fail no other, and what would be kept if these
+    were kept too. That those may then stand for others, or repeat them, is left out of account."""
 
     name: str
     fail: int
@@ -90,11 +87,14 @@ class Comparison:
     versions: dict[str, int | None]
     """Version of each table that was looked at; None where the lake has none, which counts as empty."""
     unmeasured: tuple[str, ...]
-    """Signals that a policy looks at and no document has a value of: what waits for them rejects nothing."""
+    """Signals and columns of documents that a policy looks at and no document has a value of: what waits for them
+    rejects nothing."""
     sample: float
     records: int
     with_text: int
     tokens_per_character: float | None
+    compared_pairs: int
+    """Pairs of texts that no run has compared, and that were compared for this answer."""
     before: Outcome
     after: Outcome
     total: Change
@@ -112,38 +112,42 @@ class BucketLimits:
 
 
 def compare(columns: LakeColumns, before: Policy, after: Policy) -> Comparison:
-    """Decide on every document by both policies. Raises `NothingToDo` where the lake has no document."""
-    wanted = [
-        *sources(before),
-        *sources(after),
-        Source(DOCUMENTS, ("domain",)),
-        Source(SIGNALS_TABLE, (CHARACTERS, WORDS)),
-    ]
-    measured = gather(columns, wanted)
-    per_character = tokens_per_character(columns, measured)
-    sizes = _Sizes(measured, per_character)
-    looked_at = dict(
-        zip((*before.signal_keys, *after.signal_keys), (*before.signal_columns, *after.signal_columns), strict=True)
-    )
-    first, second = _Tally(before), _Tally(after)
-    for batch in measured.to_batches(max_chunksize=BATCH):
-        first.add(batch)
-        second.add(batch)
-    kept = first.kept, second.kept
-    is_extracted = pc.equal(measured["extract_status"], "extracted")
+    """Decide on every document by both policies, duplicates included. Raises `NothingToDo` where the lake has no
+    document."""
+    lake = MeasuredLake(columns, (before, after))
+    per_character = tokens_per_character(columns, lake.rows)
+    # Documents of other crawls take part in deciding on duplicates, and are not shown.
+    shown = lake.is_asked
+    first, second = lake.foretell(before), lake.foretell(after)
+    rows = lake.rows.filter(pa.array(shown))
+    if not len(rows):
+        raise NothingToDo(f"{columns.lake}: there is no document of crawl {columns.crawl}")
+    sizes = _Sizes(rows, per_character)
+    kept = first.kept[shown], second.kept[shown]
+    looked_at = {
+        key: column
+        for policy in (before, after)
+        for key, column in zip(policy.signal_keys, policy.signal_columns, strict=True)
+    }
+    looked_at |= {
+        f"documents.{rule.column}": rule.column
+        for rule in (*before.column_rules, *after.column_rules)
+        if rule.missing == "pass"
+    }
     return Comparison(
         lake=columns.lake,
         versions=dict(sorted(columns.versions.items())),
-        unmeasured=tuple(key for key, column in looked_at.items() if measured[column].null_count == len(measured)),
+        unmeasured=tuple(key for key, column in looked_at.items() if rows[column].null_count == len(rows)),
         sample=columns.sample,
-        records=len(measured),
-        with_text=pc.sum(is_extracted).as_py(),
+        records=len(rows),
+        with_text=pc.sum(pc.equal(rows["extract_status"], "extracted")).as_py(),
         tokens_per_character=per_character,
-        before=first.outcome(sizes),
-        after=second.outcome(sizes),
-        total=changes(pa.repeat("all", len(measured)), *kept, sizes.words)[0],
-        languages=changes(pc.fill_null(measured["language"], "none found"), *kept, sizes.words),
-        domains=changes(pc.fill_null(measured["domain"], "none"), *kept, sizes.words, most_changed=DOMAINS_SHOWN),
+        compared_pairs=max(first.compared, second.compared),
+        before=_outcome(before, first, shown, sizes),
+        after=_outcome(after, second, shown, sizes),
+        total=changes(pa.repeat("all", len(rows)), *kept, sizes.words)[0],
+        languages=changes(pc.fill_null(rows["language"], "none found"), *kept, sizes.words),
+        domains=changes(pc.fill_null(rows["domain"], "none"), *kept, sizes.words, most_changed=DOMAINS_SHOWN),
     )
 
 
@@ -169,18 +173,11 @@ def bucket_limits(
     column = next((known.column.name for known in SIGNALS if known.key == signal), None)
     if column is None:
         raise UsageError(f"--signal {signal}: there is no such signal")
-    policy = policy.model_copy(update={"buckets": None}) if policy is not None else None
-    measured = gather(
-        columns,
-        [
-            *(sources(policy) if policy is not None else ()),
-            Source(DOCUMENTS, ("language",)),
-            Source(SIGNALS_TABLE, (column,)),
-        ],
-    )
-    if policy is not None:
-        batches = measured.to_batches(max_chunksize=BATCH)
-        measured = measured.filter(pa.array(np.concatenate([decide(policy, batch).kept for batch in batches])))
+    lake = MeasuredLake(columns, () if policy is None else (policy.model_copy(update={"buckets": None}),), (column,))
+    shown = lake.is_asked
+    for known in lake.policies:
+        shown = shown & lake.foretell(known).kept
+    measured = lake.rows.filter(pa.array(shown))
     measured = measured.filter(pc.and_(measured[column].is_valid(), measured["language"].is_valid()))
     if not len(measured):
         raise NothingToDo(f"no document in {columns.lake} has a value of {signal}")
@@ -204,29 +201,6 @@ def policy_of_lake(columns: LakeColumns) -> tuple[Policy, tuple[str, ...]]:
     if not len(selections):
         raise UsageError(f"{columns.lake}: no selection is in its ledger; name two policies to compare")
     return recorded_policy(json.loads(selections["config"][-1].as_py())["policy"])
-
-
-def gather(columns: LakeColumns, wanted: Iterable[Source]) -> pa.Table:
-    """One row a document, with what all sources name; the first of them is `documents`."""
-    merged: dict[Table, Source] = {}
-    for source in wanted:
-        known = merged.get(source.table, source)
-        merged[source.table] = Source(
-            source.table,
-            tuple(dict.fromkeys((*known.columns, *source.columns))),
-            known.flag or source.flag,
-            source.many,
-        )
-    documents = merged.pop(DOCUMENTS)
-    rows = columns.read(DOCUMENTS, ("doc_id", *documents.columns))
-    if not len(rows):
-        raise NothingToDo(f"{columns.lake}: there is no document{' in the sample' if columns.sample < 1 else ''}")
-    for source in merged.values():
-        found = columns.read(source.table, ("doc_id", *source.columns))
-        rows = join_columns(
-            rows, lists_by_document(found, source.columns) if source.many else found, source.columns, source.flag
-        )
-    return rows.combine_chunks()
 
 
 def tokens_per_character(columns: LakeColumns, measured: pa.Table) -> float | None:
@@ -281,49 +255,26 @@ class _Sizes:
         )
 
 
-class _Tally:
-    """What a policy decides on one batch after the other."""
-
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
-        self._kept: list[np.ndarray] = []
-        self._weights: list[np.ndarray] = []
-        self._buckets = np.zeros(3, np.int64)
-        self._failed = 0
-        self._rules: dict[str, np.ndarray] = {}
-
-    def add(self, batch: pa.RecordBatch) -> None:
-        decided = decide(self._policy, batch)
-        words = pc.cast(pc.fill_null(batch[WORDS], 0), pa.float64()).to_numpy()
-        alone = decided.against & (decided.against.sum(axis=1, keepdims=True) == 1)
-        effects = np.stack([decided.against.sum(axis=0), alone.sum(axis=0), words @ alone], axis=1)
-        for name, effect in zip(decided.rules, effects, strict=True):
-            self._rules[name] = self._rules.get(name, 0) + effect
-        self._kept.append(decided.kept)
-        self._weights.append(decided.weight)
-        self._buckets += np.bincount(decided.bucket[decided.kept & (decided.bucket >= 0)], minlength=3)
-        self._failed += int(decided.failed.sum())
-
-    @property
-    def kept(self) -> np.ndarray:
-        return np.concatenate(self._kept)
-
-    def outcome(self, sizes: _Sizes) -> Outcome:
-        kept = self.kept
-        amount = sizes.amount(kept, np.concatenate(self._weights))
-        rules = [
-            RuleEffect(name, int(fail), int(only), amount.documents + int(only), amount.words + int(words))
-            for name, (fail, only, words) in self._rules.items()
-            # What has no text is rejected by no choice of the policy's.
-            if not name.startswith("extract.")
-        ]
-        return Outcome(
-            policy=self._policy.name,
-            kept=amount,
-            rejected=len(kept) - amount.documents - self._failed,
-            failed=self._failed,
-            buckets=dict(zip(("head", "middle", "tail"), map(int, self._buckets), strict=True))
-            if self._policy.buckets is not None
-            else {},
-            rules=tuple(sorted(rules, key=lambda rule: -rule.fail)),
-        )
+def _outcome(policy: Policy, foretold: Foretold, shown: Flags, sizes: _Sizes) -> Outcome:
+    """Counts of the documents that are shown."""
+    kept, against = foretold.kept[shown], foretold.against[shown]
+    amount = sizes.amount(kept, foretold.weight[shown])
+    alone = against & (against.sum(axis=1, keepdims=True) == 1)
+    effects = np.stack([against.sum(axis=0), alone.sum(axis=0), sizes.words @ alone], axis=1)
+    rules = [
+        RuleEffect(name, int(fail), int(only), amount.documents + int(only), amount.words + int(words))
+        for name, (fail, only, words) in zip(foretold.rules, effects, strict=True)
+        # What has no text is rejected by no choice of the policy's.
+        if not name.startswith("extract.")
+    ]
+    failed = int(foretold.failed[shown].sum())
+    bucket = foretold.bucket[shown]
+    buckets = np.bincount(bucket[kept & (bucket >= 0)], minlength=len(BUCKETS))
+    return Outcome(
+        policy=policy.name,
+        kept=amount,
+        rejected=len(kept) - amount.documents - failed,
+        failed=failed,
+        buckets=dict(zip(BUCKETS, map(int, buckets), strict=True)) if policy.buckets is not None else {},
+        rules=tuple(sorted(rules, key=lambda rule: -rule.fail)),
+    )

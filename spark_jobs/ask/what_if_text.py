@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from spark_jobs.ask.terminal import printable
 from spark_jobs.ask.what_if import Amount, BucketLimits, Change, Comparison, Outcome
 
 LANGUAGES_SHOWN = 30
@@ -35,6 +36,10 @@ def _comparison_lines(comparison: Comparison) -> Iterator[str]:
         yield f"not in this lake, and taken for empty: {', '.join(missing)}"
     if comparison.unmeasured:
         yield f"measured on no document, so that no rule on it rejects: {', '.join(comparison.unmeasured)}"
+    if comparison.compared_pairs:
+        yield f"pairs of texts that no run has compared, and that were compared for this: {comparison.compared_pairs:,}"
+    if comparison.sample < 1:
+        yield "a document counts as a duplicate only of others in the sample"
     part = f", a sample of {comparison.sample:g}" if comparison.sample < 1 else ""
     yield f"records {comparison.records:,}{part}; with text {comparison.with_text:,}"
     yield ""
@@ -92,16 +97,11 @@ def _rules(outcome: Outcome) -> Iterator[str]:
 
 def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     """Names to the left, numbers to the right."""
-    widths = [max(len(_printable(row[i])) for row in (header, *rows)) for i in range(len(header))]
+    widths = [max(len(printable(row[i])) for row in (header, *rows)) for i in range(len(header))]
     for row in (header, *rows):
-        name, *numbers = map(_printable, row)
+        name, *numbers = map(printable, row)
         yield "  ".join(
             [f"{name:<{widths[0]}}", *(f"{number:>{width}}" for number, width in zip(numbers, widths[1:], strict=True))]
         ).rstrip()
     if not rows:
         yield "none"
-
-
-def _printable(text: str) -> str:
-    """Domains come from pages: no control character may reach the terminal."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)

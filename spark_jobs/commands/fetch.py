@@ -23,7 +23,7 @@ def fetch(
     settings: Settings = None,
 ) -> int:
     """Crawl the pages of one or more hosts over HTTP into WARC/1.1 files."""
-    from spark_jobs.fetch.pages import pages as fetching
+    from spark_jobs.fetch import pages as fetching
 
     config = load_config(
         fetching.FetchConfig, None, (*(settings or ()), *([f"max_pages={max_pages}"] if max_pages else []))

@@ -39,7 +39,7 @@ def what_if(
     from spark_jobs.ask.what_if import bucket_limits, compare, parse_percentiles, policy_of_lake
     from spark_jobs.ask.what_if_text import bucket_limits_yaml, comparison_text
     from spark_jobs.lake.columns import LakeColumns
-    from spark_jobs.stages.decide.policy import resolve_policy
+    from spark_jobs.stages.decide.load_policy import resolve_policy
 
     chosen = [resolve_policy(policy) for policy in policies or ()]
     columns = LakeColumns(lake, crawl, sample)

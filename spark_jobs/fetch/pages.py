@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import quote, urldefrag, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 from urllib.robotparser import RobotFileParser
 
 import lxml.html  # type: ignore[import-untyped]
@@ -27,6 +27,7 @@ from spark_jobs.fetch.local_site import serve
 from spark_jobs.fetch.package_docs import SiteConfig, package_site
 from spark_jobs.kernels.archives.http_body import BodyError, decode_body, parse_response
 from spark_jobs.kernels.archives.warc_writer import payload_digest, record_id, write_record
+from spark_jobs.kernels.gates.url_keys import request_url
 from spark_jobs.kernels.pages.html import HTML_TYPES
 
 DEMO_HOST = "docs.localhost"
@@ -131,7 +132,7 @@ def _follow(
     client: _Client,
     summary: CrawlSummary,
 ) -> None:
-    waiting = deque((url, "") for url in dict.fromkeys(map(_canonical, start_urls)))
+    waiting = deque((url, "") for url in dict.fromkeys(map(request_url, start_urls)))
     seen = {url for url, _ in waiting}
     hosts = {urlsplit(url).netloc for url in seen}
     requests = 0
@@ -181,14 +182,10 @@ def links_of(response: bytes, url: str) -> tuple[int, list[str]]:
     links = []
     for link in found:
         try:
-            links.append(_canonical(urljoin(url, link)))
+            links.append(request_url(urljoin(url, link)))
         except ValueError:
             continue
     return parsed.status, [link for link in dict.fromkeys(links) if link.startswith(("http://", "https://"))]
-
-
-def _canonical(url: str) -> str:
-    return urldefrag(quote(url.strip(), safe=":/?#[]@!$&'()*+,;=%~")).url
 
 
 def _write_exchange(

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import Field
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from schemas.plumbing.configuration import Config, UsageError
 
@@ -20,6 +21,8 @@ DELTA_VERSION = "4.4.0"
 DELTA_PACKAGE = f"io.delta:delta-spark_4.2_2.13:{DELTA_VERSION}"
 
 ROW_GROUP_BYTES = 16 << 20
+BROADCAST_KEPT = "spark.headwater.broadcastKept"
+"""The session's own name for `session.broadcast_kept`."""
 
 
 class SessionConfig(Config):
@@ -31,6 +34,10 @@ class SessionConfig(Config):
     """Heap of the driver, which in local mode is also the executors'."""
     shuffle_partitions: int = 0
     """Partitions of a shuffle; 0 leaves Spark's default on a cluster and takes twice the cores in local mode."""
+    broadcast_kept: bool = True
+    """Send the ids of the kept documents, and the spans of their edits, to every worker, so that no text is shuffled.
+    Each million takes about 100 MB, and as much again for some millions of spans; beyond some tens of millions a
+    crawl, set this to false. It changes how rows are joined, never what comes out."""
     options: dict[str, str] = Field(default_factory=dict)
     """Further Spark settings, as they are."""
 
@@ -57,6 +64,12 @@ def start_session(config: SessionConfig, app_name: str = "headwater") -> SparkSe
             config.options.get("spark.checkpoint.dir", tempfile.mkdtemp(prefix="headwater-checkpoint-"))
         )
     return session
+
+
+def on_every_worker(kept: DataFrame) -> DataFrame:
+    """Rows of kept documents to be joined with texts: sent to every worker, unless `session.broadcast_kept` is off."""
+    wanted = kept.sparkSession.conf.get(BROADCAST_KEPT, "true") == "true"
+    return F.broadcast(kept) if wanted else kept
 
 
 def require_matching_versions() -> None:
@@ -112,6 +125,7 @@ def _settings(config: SessionConfig) -> dict[str, str]:
         # begins when it has read the first.
         "spark.hadoop.parquet.block.size": str(ROW_GROUP_BYTES),
     }
+    settings[BROADCAST_KEPT] = str(config.broadcast_kept).lower()
     if partitions:
         settings["spark.sql.shuffle.partitions"] = str(partitions)
     if not under_submit:

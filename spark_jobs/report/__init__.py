@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 from schemas.plumbing.errors import UsageError
 from schemas.plumbing.whole_file import write_whole
+from spark_jobs.lake.tables import open_tables
 from spark_jobs.report.duplicates import gather_duplicates
 from spark_jobs.report.edits import gather_edits
 from spark_jobs.report.ledger import newest_runs, selecting_policy
@@ -20,7 +21,6 @@ from spark_jobs.report.render import render
 from spark_jobs.report.safety import gather_safety
 from spark_jobs.report.samples import gather_samples
 from spark_jobs.report.signal_histograms import gather_histograms
-from spark_jobs.report.tables import open_tables
 from spark_jobs.report.tokens import gather_tokens
 from spark_jobs.report.training_curve import read_curve
 from spark_jobs.report.training_results import read_results

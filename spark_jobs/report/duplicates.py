@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spark_jobs.report.tables import Tables
+from schemas.tables.documents import DOCUMENTS
+from schemas.tables.duplicates import CLUSTERS, DUPLICATES
+from spark_jobs.lake.tables import Tables
 
 PAIRS_SHOWN = 8
 SIMILARITY_BINS = 50
@@ -49,10 +51,10 @@ class Duplicates:
 
 
 def gather_duplicates(tables: Tables) -> Duplicates:
-    exact, near = (tables.duplicates.where(F.col("kind") == kind) for kind in ("exact", "near"))
+    exact, near = (tables.of(DUPLICATES).where(F.col("kind") == kind) for kind in ("exact", "near"))
     copies = exact.groupBy("representative_id").agg((F.count(F.lit(1)) + 1).alias("size"))
-    clusters = tables.clusters.groupBy("cluster_id").agg(F.max("cluster_size").alias("size"))
-    rules = tables.duplicates.select("rule").distinct().collect()
+    clusters = tables.of(CLUSTERS).groupBy("cluster_id").agg(F.max("cluster_size").alias("size"))
+    rules = tables.of(DUPLICATES).select("rule").distinct().collect()
     return Duplicates(
         exact=exact.count(),
         near=near.count(),
@@ -61,7 +63,7 @@ def gather_duplicates(tables: Tables) -> Duplicates:
         clusters=size_bins(clusters),
         largest_cluster=clusters.agg(F.max("size")).first()[0] or 0,
         similarities=similarity_bins(near),
-        pairs=example_pairs(near, tables.all_documents),
+        pairs=example_pairs(near, tables.of_every_crawl(DOCUMENTS)),
     )
 
 

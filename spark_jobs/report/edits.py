@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from pyspark.sql import functions as F
 
+from schemas.tables.decontamination import DECONTAMINATION
+from schemas.tables.emptied import EMPTIED
 from schemas.tables.spans import LINE_SPANS, PII_SPANS, REPEATED_SPANS
+from spark_jobs.lake.tables import Tables
 from spark_jobs.report.ledger import StageRun
-from spark_jobs.report.tables import Tables
 
 _TABLES = {"line": LINE_SPANS, "repeated": REPEATED_SPANS, "pii": PII_SPANS}
 
@@ -42,7 +44,7 @@ class EvaluationSet:
 
 @dataclass(frozen=True)
 class Edits:
-    """`documents` were edited when the corpus was last assembled, and `left_empty` did not enter it."""
+    """`documents` were edited when the corpus was last assembled; `left_empty` are kept, but in no corpus."""
 
     edits: tuple[Edit, ...]
     documents: int
@@ -65,7 +67,7 @@ def gather_edits(tables: Tables, runs: Iterable[StageRun]) -> Edits:
     return Edits(
         edits=tuple(Edit(*row) for row in counted.collect()) if kinds else (),
         documents=counts.get("edited", 0),
-        left_empty=counts.get("left_empty", 0),
+        left_empty=tables.of(EMPTIED).count(),
         sets=evaluation_sets(tables, newest.get("decontaminate")),
     )
 
@@ -77,7 +79,7 @@ def evaluation_sets(tables: Tables, run: StageRun | None) -> tuple[EvaluationSet
     whole = F.count_if(F.col("item_share") == 1)
     hits = {
         row[0]: (row[1], row[2])
-        for row in tables.decontamination.groupBy("set_name").agg(F.count(F.lit(1)), whole).collect()
+        for row in tables.of(DECONTAMINATION).groupBy("set_name").agg(F.count(F.lit(1)), whole).collect()
     }
     names = sorted(name.removesuffix(".ngrams") for name in run.counts if name.endswith(".ngrams"))
     facts = ("items", "short_items", "ignored_items", "ngrams")

@@ -9,7 +9,8 @@ from datetime import datetime
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_jobs.report.tables import Tables
+from schemas.tables.runs import RUNS
+from spark_jobs.lake.tables import Tables
 from spark_jobs.stages.decide import select_corpus
 from spark_jobs.stages.decide.policy import Policy
 from spark_jobs.stages.decide.recorded_policy import recorded_policy
@@ -34,7 +35,7 @@ class StageRun:
 
 def newest_runs(tables: Tables) -> list[StageRun]:
     """The newest run of each stage, in the order in which they started."""
-    rows = [row["newest"] for row in newest_by_stage(tables.runs).collect()]
+    rows = [row["newest"] for row in newest_by_stage(tables.of(RUNS)).collect()]
     return sorted(
         (
             StageRun(
@@ -67,7 +68,7 @@ class SelectingPolicy:
 
 def selecting_policy(tables: Tables) -> SelectingPolicy:
     """The policy of the newest selection; the default one where none has run."""
-    newest = newest_by_stage(tables.runs.where(F.col("stage") == "select_corpus")).select("newest.config").first()
+    newest = newest_by_stage(tables.of(RUNS).where(F.col("stage") == "select_corpus")).select("newest.config").first()
     if newest is None:
         return SelectingPolicy(select_corpus.Config().policy, is_default=True)
     policy, lost = recorded_policy(json.loads(newest["config"]).get("policy", {}))

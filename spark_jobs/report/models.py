@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from pyspark.sql import functions as F
 
-from spark_jobs.report.tables import Tables
+from schemas.tables.models import MODELS
+from spark_jobs.lake.tables import Tables
 
 MOST_MODELS = 60
 """Newest models that the page shows."""
@@ -61,7 +62,9 @@ class Models:
 
 def gather_models(tables: Tables) -> Models:
     """The newest models, by kind; a card is read as far as its fields are there."""
-    newest = tables.models.orderBy(F.col("recorded_at").desc(), "kind", "name", "sha256").limit(MOST_MODELS).collect()
+    newest = (
+        tables.of(MODELS).orderBy(F.col("recorded_at").desc(), "kind", "name", "sha256").limit(MOST_MODELS).collect()
+    )
     return Models(
         tuple(
             read_model(row.asDict())

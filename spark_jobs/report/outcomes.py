@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from spark_jobs.report.tables import Tables
+from schemas.tables.decisions import DECISIONS
+from schemas.tables.documents import DOCUMENTS
+from schemas.tables.reasons import OWN_FAMILIES
+from spark_jobs.lake.tables import Tables
+from spark_jobs.signals import SIGNALS_TABLE
 from spark_jobs.signals.gopher_quality import WORD_COUNT
 from spark_jobs.stages.decide.policy import Policy
 
@@ -93,7 +97,7 @@ def gather_outcomes(tables: Tables, policy: Policy) -> Outcomes:
     reasons = extraction_reasons(tables)
     extracted = sum(reason.records for reason in reasons if reason.status == "extracted")
     records = sum(reason.records for reason in reasons)
-    decided = dict(tables.decisions.groupBy("outcome").count().collect())
+    decided = dict(tables.of(DECISIONS).groupBy("outcome").count().collect())
     kept, rejected, failed = (decided.get(outcome, 0) for outcome in ("kept", "rejected", "failed"))
     words = words_by_only_rule(tables)
     rules = rule_counts(tables, words)
@@ -117,16 +121,18 @@ def gather_outcomes(tables: Tables, policy: Policy) -> Outcomes:
 def words_by_only_rule(tables: Tables) -> dict[str | None, int]:
     """Words of the documents that a single rule rejects, by that rule, and under None those of the kept ones; only
     ids and numbers are joined."""
-    only = tables.decisions.where((F.col("outcome") != "failed") & (F.size("rejected_by") <= 1)).select(
-        "doc_id", F.get("rejected_by", F.lit(0)).alias("rule")
+    only = (
+        tables.of(DECISIONS)
+        .where((F.col("outcome") != "failed") & (F.size("rejected_by") <= 1))
+        .select("doc_id", F.get("rejected_by", F.lit(0)).alias("rule"))
     )
-    words = tables.signals.select("doc_id", F.col(WORD_COUNT.column.name).alias("words"))
+    words = tables.of(SIGNALS_TABLE).select("doc_id", F.col(WORD_COUNT.column.name).alias("words"))
     return dict(only.join(words, "doc_id", how="inner").groupBy("rule").agg(F.sum("words").alias("words")).collect())
 
 
 def rule_counts(tables: Tables, words: dict[str | None, int]) -> tuple[RuleCount, ...]:
     """Every rule that rejects anything, the most frequent first."""
-    rules = tables.decisions.select(
+    rules = tables.of(DECISIONS).select(
         F.explode("rejected_by").alias("rule"), F.size("rejected_by").alias("n"), F.col("rejected_by")[0].alias("first")
     )
     counted = rules.groupBy("rule").agg(
@@ -141,7 +147,7 @@ def rule_counts(tables: Tables, words: dict[str | None, int]) -> tuple[RuleCount
 
 def bucket_counts(tables: Tables) -> tuple[BucketCount, ...]:
     """Buckets by name; none where the policy makes none."""
-    kept = tables.decisions.where((F.col("outcome") == "kept") & F.col("bucket").isNotNull())
+    kept = tables.of(DECISIONS).where((F.col("outcome") == "kept") & F.col("bucket").isNotNull())
     counted = kept.groupBy("bucket").agg(F.count(F.lit(1)).alias("kept"), F.sum("weight").alias("weight"))
     return tuple(BucketCount(*row) for row in counted.orderBy("bucket").collect())
 
@@ -156,10 +162,11 @@ def funnel(records: int, failed: int, rules: tuple[RuleCount, ...], policy: Poli
         family = rule.name.partition(".")[0]
         lost[family] = lost.get(family, 0) + rule.first
     of_rules = (rule.name.partition(".")[0] for rule in policy.rules)
-    in_order = dict.fromkeys(["extract", "language", *of_rules, "bucket", "rights", "decontamination", "training"])
-    # Rules of an older policy, which rows of another crawl may name, come before the duplicates, which every policy
-    # looks at last.
-    families = [*in_order, *sorted(lost.keys() - in_order.keys() - {"duplicate"}), "duplicate"]
+    last = ("duplicate", "edit")
+    own = (family.name for family in OWN_FAMILIES if family.name not in last)
+    in_order = dict.fromkeys(["extract", "language", *of_rules, *own])
+    # Rules of an older policy, which rows of another crawl may name, come before what is decided among all documents.
+    families = [*in_order, *sorted(lost.keys() - in_order.keys() - set(last)), *last]
     left = records - failed
     steps = [Step("failed to extract", failed, left)]
     for family in families:
@@ -173,9 +180,8 @@ def extraction_reasons(tables: Tables) -> tuple[ReasonCount, ...]:
     """Records by status and reason, the most frequent first; the example is the same however the data are
     partitioned."""
     rows = (
-        tables.documents.groupBy(
-            F.col("extract_status").alias("status"), F.coalesce("extract_reason", F.lit("")).alias("reason")
-        )
+        tables.of(DOCUMENTS)
+        .groupBy(F.col("extract_status").alias("status"), F.coalesce("extract_reason", F.lit("")).alias("reason"))
         .agg(F.count(F.lit(1)).alias("records"), F.min("extract_detail").alias("example"))
         .orderBy(F.col("records").desc(), "status", "reason")
     )
@@ -184,9 +190,10 @@ def extraction_reasons(tables: Tables) -> tuple[ReasonCount, ...]:
 
 def shares(tables: Tables, name: Column, shown: int) -> tuple[Share, ...]:
     """The most frequent values among documents with text; the rest in one row at the end."""
-    kept = tables.decisions.where(F.col("outcome") == "kept").select("doc_id", F.lit(1).alias("kept"))
+    kept = tables.of(DECISIONS).where(F.col("outcome") == "kept").select("doc_id", F.lit(1).alias("kept"))
     named = (
-        tables.documents.where(F.col("extract_status") == "extracted")
+        tables.of(DOCUMENTS)
+        .where(F.col("extract_status") == "extracted")
         .select("doc_id", name.alias("name"))
         .join(kept, "doc_id", how="left")
     )

@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from schemas.tables.reasons import reason_in_words
 from spark_jobs.report import charts
 from spark_jobs.report.duplicates import Bin, Duplicates
 from spark_jobs.report.edits import Edits
@@ -19,11 +20,12 @@ from spark_jobs.report.ledger import SelectingPolicy, StageRun
 from spark_jobs.report.models import Models
 from spark_jobs.report.outcomes import Outcomes
 from spark_jobs.report.safety import Safety
-from spark_jobs.report.samples import Samples, allowed
+from spark_jobs.report.samples import Samples
 from spark_jobs.report.signal_histograms import Histogram
 from spark_jobs.report.tokens import Tokens
 from spark_jobs.report.training_curve import Curve
 from spark_jobs.report.training_results import Results
+from spark_jobs.report.words import allowed, meaning
 
 # Control characters are not allowed in HTML, and those that turn the direction of text could disguise what stands
 # around them.
@@ -59,6 +61,8 @@ def render(
     environment.filters |= {"number": "{:,}".format, "percent": percent, "duration": duration, "breakable": breakable}
     environment.globals |= {
         "allowed": allowed,
+        "meaning": meaning,
+        "reason_in_words": reason_in_words,
         "signal_chart": signal_chart,
         "size_chart": size_chart,
         "similarity_chart": similarity_chart,

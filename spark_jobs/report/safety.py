@@ -9,7 +9,9 @@ from typing import Literal
 
 from pyspark.sql import functions as F
 
-from spark_jobs.report.tables import Tables
+from schemas.tables.quarantine import QUARANTINE
+from schemas.tables.runs import RUNS
+from spark_jobs.lake.tables import Tables
 
 _LISTS = ("keyword_lists", "sha256_lists", "md5_lists", "pdq_lists")
 
@@ -44,13 +46,16 @@ def safety_state(config_json: str) -> SafetyState:
 
 def gather_safety(tables: Tables) -> Safety:
     newest = (
-        tables.runs.where(F.col("stage") == "extract_text")
+        tables.of(RUNS)
+        .where(F.col("stage") == "extract_text")
         .groupBy("crawl")
         .agg(F.max_by("config", F.struct("started_at", "run_id")).alias("config"))
     )
-    kinds = tables.quarantine.groupBy("evidence").agg(F.countDistinct("doc_id").alias("records")).orderBy("evidence")
+    kinds = (
+        tables.of(QUARANTINE).groupBy("evidence").agg(F.countDistinct("doc_id").alias("records")).orderBy("evidence")
+    )
     return Safety(
         states=tuple((row["crawl"], safety_state(row["config"])) for row in newest.orderBy("crawl").collect()),
-        withheld=tables.quarantine.select("doc_id").distinct().count(),
+        withheld=tables.of(QUARANTINE).select("doc_id").distinct().count(),
         evidence=tuple((row["evidence"], row["records"]) for row in kinds.collect()),
     )

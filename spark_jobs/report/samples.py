@@ -9,9 +9,14 @@ from typing import Any
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from spark_jobs.report.tables import Tables
+from schemas.tables.decisions import DECISIONS
+from schemas.tables.documents import DOCUMENTS
+from schemas.tables.duplicates import DUPLICATES
+from schemas.tables.reasons import BUCKETS
+from spark_jobs.lake.tables import Tables
+from spark_jobs.report.words import allowed, column_value, number
+from spark_jobs.signals import SIGNALS_TABLE
 from spark_jobs.stages.decide.policy import Policy
-from spark_jobs.stages.decide.rules import BUCKETS
 
 PER_RULE = 3
 KEPT_SHOWN = 6
@@ -45,14 +50,14 @@ class Samples:
 
 def gather_samples(tables: Tables, policy: Policy, rules: list[str]) -> Samples:
     """Samples for `rules` in their order. The same lake gives the same samples, however it is partitioned."""
-    kept = tables.decisions.where(F.col("outcome") == "kept").select("doc_id", F.lit("").alias("rule"))
-    rejected = tables.decisions.select("doc_id", F.explode("rejected_by").alias("rule"))
+    kept = tables.of(DECISIONS).where(F.col("outcome") == "kept").select("doc_id", F.lit("").alias("rule"))
+    rejected = tables.of(DECISIONS).select("doc_id", F.explode("rejected_by").alias("rule"))
     chosen = [
         (row["rule"], row["doc_id"])
         for row in _first_by_hash(kept, KEPT_SHOWN).union(_first_by_hash(rejected, PER_RULE)).collect()
     ]
     ids = sorted({doc_id for _, doc_id in chosen})
-    documents = _documents(tables, ids)
+    documents = _documents(tables, policy, ids)
     against = _values(tables, policy, documents)
 
     def samples(rule: str) -> tuple[Sample, ...]:
@@ -68,7 +73,7 @@ def _first_by_hash(named: DataFrame, count: int) -> DataFrame:
     return named.withColumn("place", F.row_number().over(order)).where(F.col("place") <= count).select("rule", "doc_id")
 
 
-def _documents(tables: Tables, ids: list[str]) -> dict[str, dict[str, Any]]:
+def _documents(tables: Tables, policy: Policy, ids: list[str]) -> dict[str, dict[str, Any]]:
     columns = (
         "doc_id",
         "url",
@@ -78,10 +83,13 @@ def _documents(tables: Tables, ids: list[str]) -> dict[str, dict[str, Any]]:
         "extract_reason",
         "extract_detail",
         *RIGHTS.values(),
+        *policy.document_columns,
     )
     # One character more tells whether there is more.
-    wanted = tables.documents.where(F.col("doc_id").isin(ids)).select(
-        *columns, F.substring("text", 1, EXCERPT + 1).alias("text")
+    wanted = (
+        tables.of(DOCUMENTS)
+        .where(F.col("doc_id").isin(ids))
+        .select(*dict.fromkeys(columns), F.substring("text", 1, EXCERPT + 1).alias("text"))
     )
     return {row["doc_id"]: row.asDict() for row in wanted.collect()} if ids else {}
 
@@ -89,14 +97,16 @@ def _documents(tables: Tables, ids: list[str]) -> dict[str, dict[str, Any]]:
 def _values(
     tables: Tables, policy: Policy, documents: dict[str, dict[str, Any]]
 ) -> dict[str, dict[str, tuple[tuple[str, str], ...]]]:
-    """For each document the values that each rule looks at: signals, rights and duplicates."""
+    """For each document the values that each rule looks at: signals, columns of documents, rights and duplicates."""
     if not documents:
         return {}
     ids = sorted(documents)
     found: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {doc_id: {} for doc_id in ids}
-    for row in tables.signals.where(F.col("doc_id").isin(ids)).select("doc_id", *policy.signal_columns).collect():
+    for row in (
+        tables.of(SIGNALS_TABLE).where(F.col("doc_id").isin(ids)).select("doc_id", *policy.signal_columns).collect()
+    ):
         language = documents[row["doc_id"]]["language"]
-        for rule in policy.rules:
+        for rule in policy.signal_rules:
             limits = policy.limits_of(rule, language)
             found[row["doc_id"]][rule.name] = (
                 (rule.signal, number(row[rule.column])),
@@ -112,15 +122,22 @@ def _values(
     for doc_id, document in documents.items():
         for rule, column in RIGHTS.items():
             found[doc_id][rule] = ((column, str(document[column])),)
-    repeated = tables.duplicates.where(F.col("doc_id").isin(ids)).select(
-        "doc_id", "kind", "representative_id", "similarity"
+        for limit in policy.column_rules:
+            found[doc_id][limit.name] = (
+                (limit.column, column_value(document[limit.column])),
+                ("allowed", policy.in_words(limit, document["language"])),
+            )
+    repeated = (
+        tables.of(DUPLICATES)
+        .where(F.col("doc_id").isin(ids))
+        .select("doc_id", "kind", "representative_id", "similarity")
     )
     originals = {
         (row["doc_id"], row["kind"]): (row["representative_id"], row["similarity"]) for row in repeated.collect()
     }
     kept_ids = sorted({representative for representative, _ in originals.values()})
     urls = (
-        dict(tables.all_documents.where(F.col("doc_id").isin(kept_ids)).select("doc_id", "url").collect())
+        dict(tables.of_every_crawl(DOCUMENTS).where(F.col("doc_id").isin(kept_ids)).select("doc_id", "url").collect())
         if kept_ids
         else {}
     )
@@ -130,16 +147,6 @@ def _values(
             ("similarity", "not compared" if similarity is None else f"{similarity:.3f}"),
         )
     return found
-
-
-def allowed(low: float | None, high: float | None) -> str:
-    """Limits in words."""
-    parts = [f"at least {low:g}" if low is not None else "", f"at most {high:g}" if high is not None else ""]
-    return " and ".join(filter(None, parts)) or "anything"
-
-
-def number(value: float | None) -> str:
-    return f"{value:.6g}" if value is not None else "not measured"
 
 
 def _sample(document: dict[str, Any], rule: str, values: dict[str, tuple[tuple[str, str], ...]]) -> Sample:

@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
-from spark_jobs.report.tables import Tables
-from spark_jobs.signals import SIGNALS, Signal
-from spark_jobs.stages.decide.policy import Policy, Rule
+from spark_jobs.lake.tables import Tables
+from spark_jobs.signals import SIGNALS, SIGNALS_TABLE, Signal
+from spark_jobs.stages.decide.policy import Policy
+from spark_jobs.stages.decide.signal_rules import SignalRule
 
 BINS = 24
 """About how many bins a histogram has."""
@@ -31,7 +32,7 @@ class Histogram:
     """Documents by the value of one signal. Bin i holds [edges[i], edges[i + 1]), the last all from edges[-1] on;
     `passes` tells the limits' side of each."""
 
-    rule: Rule
+    rule: SignalRule
     exceptions: tuple[str, ...]
     """Languages for whose documents the policy has other limits than those shown."""
     description: str
@@ -50,17 +51,21 @@ class Histogram:
 
 
 def gather_histograms(tables: Tables, policy: Policy) -> tuple[Histogram, ...]:
-    """One for each rule of the policy, in its order, from one pass over the numbers."""
+    """One for each rule of the policy on a signal, in its order, from one pass over the numbers."""
     signals = {signal.key: signal for signal in SIGNALS}
-    edges = [bin_edges(signals[rule.signal], rule) for rule in policy.rules]
-    columns = [rule.column for rule in policy.rules]
+    edges = [bin_edges(signals[rule.signal], rule) for rule in policy.signal_rules]
+    columns = [rule.column for rule in policy.signal_rules]
     counted = {}
     if columns:
 
         def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             yield from count_bins(batches, columns, edges)
 
-        found = tables.signals.select(*dict.fromkeys(columns)).mapInArrow(count, "rule int, bin int, documents bigint")
+        found = (
+            tables.of(SIGNALS_TABLE)
+            .select(*dict.fromkeys(columns))
+            .mapInArrow(count, "rule int, bin int, documents bigint")
+        )
         counted = {
             (row["rule"], row["bin"]): row["documents"]
             for row in found.groupBy("rule", "bin").agg(F.sum("documents").alias("documents")).collect()
@@ -77,7 +82,7 @@ def gather_histograms(tables: Tables, policy: Policy) -> tuple[Histogram, ...]:
                 (rule.min is None or low >= rule.min) and (rule.max is None or low <= rule.max) for low in edges[i]
             ),
         )
-        for i, rule in enumerate(policy.rules)
+        for i, rule in enumerate(policy.signal_rules)
     )
 
 
@@ -96,7 +101,7 @@ def count_bins(
     yield pa.RecordBatch.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
 
 
-def bin_edges(signal: Signal, rule: Rule) -> tuple[float, ...]:
+def bin_edges(signal: Signal, rule: SignalRule) -> tuple[float, ...]:
     """Lower ends of the bins, the first 0. A value equal to `max` passes, so the next bin begins just above it."""
     whole = signal.type == "long"
     above_max = None if rule.max is None else rule.max + 1 if whole else math.nextafter(rule.max, math.inf)

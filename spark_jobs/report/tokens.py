@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pyspark.sql import Row
 from pyspark.sql import functions as F
 
-from spark_jobs.report.tables import Tables
+from schemas.tables.corpus import CORPUS
+from schemas.tables.tokens import TOKENIZERS, TOKENS
+from spark_jobs.lake.tables import Tables
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class Tokens:
 
 def gather_tokens(tables: Tables) -> Tokens:
     by_source = (
-        tables.tokens.groupBy("source")
+        tables.of(TOKENS)
+        .groupBy("source")
         .agg(F.count(F.lit(1)).alias("documents"), F.sum("n_tokens").alias("tokens"))
         .orderBy("source")
     )
@@ -65,10 +68,10 @@ def gather_tokens(tables: Tables) -> Tokens:
     return Tokens(
         documents=sum(source.documents for source in sources),
         tokens=sum(source.tokens for source in sources),
-        text_bytes=tables.corpus.agg(F.sum(F.octet_length("text"))).first()[0] or 0,
+        text_bytes=tables.of(CORPUS).agg(F.sum(F.octet_length("text"))).first()[0] or 0,
         sources=sources,
         tokenizers=tuple(
-            _tokenizer(row) for row in tables.tokenizers.drop("definition").orderBy("fingerprint").collect()
+            _tokenizer(row) for row in tables.of(TOKENIZERS).drop("definition").orderBy("fingerprint").collect()
         ),
     )
 

@@ -27,9 +27,10 @@ from spark_jobs.ask.what_if import compare, policy_of_lake
 from spark_jobs.kernels.archives.warc_writer import record_id, write_record
 from spark_jobs.lake import delta
 from spark_jobs.lake.columns import LakeColumns
-from spark_jobs.pipeline import STAGES, PipelineConfig, run_pipeline
+from spark_jobs.lake.tables import open_tables
+from spark_jobs.pipeline import STAGES, PipelineConfig, settings_of
+from spark_jobs.refresh import run_pipeline
 from spark_jobs.report.outcomes import rule_counts
-from spark_jobs.report.tables import open_tables
 from tests.end_to_end.conftest import corpus
 from training.lake_tables import append_rows
 
@@ -207,7 +208,6 @@ def curated(spark, tmp_path_factory) -> Curated:
                     "safety": {"keyword_lists": [str(folder / "keywords.txt")]},
                 },
                 "score_lines": {"enabled": True},
-                "deduplicate_urls": {"enabled": True},
                 "decontaminate": {"sets": {"exam": str(folder / "exam.jsonl")}},
                 "select_corpus": {"policy": str(folder / "policy.yaml")},
                 "edit_lines": {"rules": ["c4.javascript"]},
@@ -244,7 +244,7 @@ def outcomes(spark, curated: Curated) -> dict[str | None, tuple[str, tuple[str, 
 
 def test_every_optional_stage_is_on(curated):
     config = load_config(PipelineConfig, curated.pipeline)
-    assert [stage.name for stage in STAGES if not stage.enabled(getattr(config, stage.name))] == []
+    assert [stage.name for stage in STAGES if not stage.enabled(settings_of(stage, config))] == []
 
 
 def test_each_page_is_kept_rejected_or_failed_for_its_reason(spark, curated):
@@ -358,7 +358,7 @@ def test_a_longer_list_of_opt_outs_decides_anew_and_measures_nothing_again(spark
         names = [stage.name for stage in STAGES]
         # The tokenizer stays while its own settings do.
         assert stages_run(spark, curated)[before:] == [
-            name for name in names[names.index("select_corpus") :] if name != "train_tokenizer"
+            name for name in names[names.index("judge_eligible") :] if name != "train_tokenizer"
         ]
         assert outcomes(spark, curated)["http://garden.example/beds"] == ("rejected", ("rights.opt_out",))
         kept = {row.url: row.text.split("\n") for row in delta.read_table(spark, curated.lake, CORPUS).collect()}
@@ -397,17 +397,19 @@ def test_what_a_training_run_was_harmed_by_is_rejected_from_the_next_run_on_and_
         append_rows(curated.lake, SUSPECTS, [suspect(doc_ids[url], incident)])
     for _ in range(2):
         run_pipeline(spark, config, lake=curated.lake, warc=str(curated.warc), until="select_corpus")
-    assert stages_run(spark, curated)[before:] == ["select_corpus"]
+    names = [stage.name for stage in STAGES]
+    decided_again = names[names.index("judge_eligible") : names.index("select_corpus") + 1]
+    assert stages_run(spark, curated)[before:] == decided_again
     decided = outcomes(spark, curated)
     assert decided["http://garden.example/beds"] == ("rejected", ("training.suspect",))
-    assert decided["http://twin.example/mill"] == ("rejected", ("training.suspect", "duplicate.exact"))
+    assert decided["http://twin.example/mill"] == ("rejected", ("training.suspect",))
     (told,) = (
         rule for rule in rule_counts(open_tables(spark, curated.lake, None), {}) if rule.name == "training.suspect"
     )
-    assert (told.rejects, told.alone, told.first) == (2, 1, 2)
+    assert (told.rejects, told.alone, told.first) == (2, 2, 2)
     own, _ = policy_of_lake(LakeColumns(curated.lake))
     after = compare(LakeColumns(curated.lake), own, own).after
-    assert (after.kept.documents, {rule.name: rule.only for rule in after.rules}["training.suspect"]) == (4, 1)
+    assert (after.kept.documents, {rule.name: rule.only for rule in after.rules}["training.suspect"]) == (4, 2)
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(curated, tmp_path):
@@ -415,7 +417,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(curated, tmp_path):
     assert run.returncode == exit_codes.DONE, run.stderr
     lines = {line.split()[0]: " ".join(line.split()[1:]) for line in run.stdout.splitlines() if line.strip()}
     off = [name for name, words in lines.items() if words == "is off"]
-    assert off == ["score_lines", "deduplicate_urls", "decontaminate", "redact_pii", "deduplicate_substrings"]
-    assert lines["edit_lines"] == "creates line_spans of crawl crawl"
+    assert off == ["score_lines", "decontaminate", "redact_pii", "deduplicate_substrings"]
+    assert lines["edit_lines"] == "creates line_spans of each crawl"
     assert lines["tokenize_corpus"] == "creates tokens"
     assert not (tmp_path / "lake").exists()

@@ -17,6 +17,7 @@ from pyspark.sql import Row
 
 from schemas.plumbing import exit_codes
 from schemas.plumbing.configuration import load_config
+from schemas.tables.corpus import CORPUS
 from schemas.tables.tokens import TOKENIZERS, TOKENS
 from spark_jobs.lake import delta
 from spark_jobs.pipeline import PipelineConfig, enabled_stages
@@ -60,7 +61,7 @@ def test_every_record_is_kept_rejected_or_failed(undisturbed):
     assert records > 90
     assert kept > 10
     assert f"lake: {lake}" in printed
-    for line in ("rejects by rule", "duplicates: ", "tokens: "):
+    for line in ("rejects by rule", "(edit.left_empty): ", "duplicates: ", "tokens: "):
         assert line in printed
 
 
@@ -155,6 +156,30 @@ def test_what_a_later_crawl_adds_joins_a_training_run_that_has_begun(spark, undi
     read = [json.loads(line) for line in exposed.stdout.splitlines()]
     assert read
     assert all(line["step"] > 5 and line["seen"] for line in read)
+
+
+def test_the_same_pages_as_another_crawl_add_nothing_and_the_lake_is_decided_again_without_them(
+    spark, undisturbed, small_crawl, tmp_path
+):
+    """The other crawl's name sorts before that of the first, which keeps its documents all the same."""
+    lake = shutil.copytree(undisturbed[0], tmp_path / "lake")
+    before = {row.doc_id: row.text for row in delta.read_table(spark, str(lake), CORPUS).collect()}
+    tokens = stored_tokens(spark, lake)
+    again = corpus("run", "demo", "--lake", lake, "--warc", small_crawl, "--set", "crawl=2026-12", *SMALL)
+    assert again.returncode == exit_codes.DONE, again.stderr
+    after = {row.doc_id: row.text for row in delta.read_table(spark, str(lake), CORPUS).collect()}
+    assert after == before
+    assert len(set(after.values())) == len(after)
+    assert stored_tokens(spark, lake) == tokens
+
+    limit = sorted(len(text.split()) for text in before.values())[len(before) // 2]
+    rule = f"select_corpus.policy.rules.gopher_quality.word_count.min={limit}"
+    decided = corpus("decide", "--lake", lake, "--set", rule, "--set", "session.driver_memory=2g")
+    assert decided.returncode == exit_codes.DONE, decided.stderr
+    assert "crawls 2" in decided.stdout
+    kept = {row.doc_id for row in delta.read_table(spark, str(lake), CORPUS).collect()}
+    assert kept < before.keys()
+    assert len(kept) > 3
 
 
 def stored_tokens(spark, lake: Path) -> dict[str, Row]:

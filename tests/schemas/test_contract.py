@@ -8,7 +8,7 @@ import pkgutil
 import pyarrow as pa
 import pytest
 
-import schemas
+import schemas.tables
 from schemas.contract import Check, Column, Table
 from schemas.plumbing.errors import ContractError
 
@@ -27,9 +27,9 @@ PAGES = Table(
 
 TABLES = tuple(
     value
-    for module in pkgutil.iter_modules(schemas.__path__)
-    for name, value in vars(importlib.import_module(f"schemas.{module.name}")).items()
-    if isinstance(value, Table) and name.isupper()
+    for module in pkgutil.iter_modules(schemas.tables.__path__)
+    for name, value in vars(importlib.import_module(f"schemas.tables.{module.name}")).items()
+    if isinstance(value, Table)
 )
 
 

@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame
 from schemas.contract import Table
 from schemas.plumbing.configuration import config_json
 from schemas.tables.corpus import CORPUS
+from schemas.tables.crawls import CRAWLS
 from schemas.tables.decisions import DECISIONS
 from schemas.tables.decontamination import DECONTAMINATION
 from schemas.tables.documents import DOCUMENTS
@@ -29,6 +30,7 @@ from spark_jobs.kernels.models.calibration import CalibrationPoint, Confusion, L
 from spark_jobs.kernels.models.classifier import ClassifierCard, ShareThreshold
 from spark_jobs.kernels.models.kenlm_model import LanguageModelCard, Percentile
 from spark_jobs.kernels.models.language_id_card import LanguageIdCard
+from spark_jobs.kernels.text_hash import text_hash
 from spark_jobs.lake import delta
 from spark_jobs.models.record_models import model_row
 from spark_jobs.signals import SIGNALS_TABLE
@@ -129,7 +131,7 @@ def document(number: int, url: str, text: str | None, language: str | None, **ot
     row |= {
         "extract_status": "extracted",
         "text": text,
-        "text_hash": f"hash of {text}",
+        "text_hash": text_hash(text or ""),
         "language": language,
         "language_score": 0.9 if language else None,
     }
@@ -164,7 +166,7 @@ def corpus_document(number: int, crawl: str, text: str) -> dict[str, object]:
         "language": "en",
         "weight": 1.0,
     }
-    return row | {"text": text, "text_hash": "0" * 32, "warc_path": "a.warc.gz", "warc_offset": 1}
+    return row | {"text": text, "text_hash": text_hash(text), "warc_path": "a.warc.gz", "warc_offset": 1}
 
 
 def config_of_an_older_version() -> str:
@@ -204,7 +206,7 @@ def small_lake(spark, tmp_path_factory) -> str:
     }
     skipped = {
         "extract_status": "skipped",
-        "extract_reason": "not_html",
+        "extract_reason": "mime",
         "extract_detail": "image/png",
         "text_hash": None,
     }
@@ -226,6 +228,10 @@ def small_lake(spark, tmp_path_factory) -> str:
             measured(4),
             measured(7, gopher_quality_word_count=49),
             measured(8, gopher_quality_word_count=100_000),
+        ],
+        CRAWLS: [
+            {"crawl": crawl, "ordinal": ordinal, "entered_at": datetime(2026, 5, 1, tzinfo=UTC)}
+            for ordinal, crawl in enumerate(("c1", "c2"))
         ],
         DUPLICATES: [
             {"doc_id": doc_id(n), "crawl": crawl, "kind": kind, "representative_id": doc_id(1)}
@@ -257,7 +263,7 @@ def small_lake(spark, tmp_path_factory) -> str:
             decision(2, "gopher_quality.word_count", "fineweb.list_ratio"),
             decision(3, "duplicate.near"),
             decision(4, "duplicate.exact"),
-            decision(5, "extract.not_html"),
+            decision(5, "extract.mime"),
             decision(6, outcome="failed"),
             decision(7, "language.en", "gopher_quality.word_count"),
             decision(8, outcome="kept"),
@@ -307,7 +313,7 @@ def small_lake(spark, tmp_path_factory) -> str:
                 "n_tokens": n,
                 "tokens": bytes(2 * n),
             }
-            | {"tokenizer": "fedcba9876543210", "text_hash": "0" * 32}
+            | {"tokenizer": "fedcba9876543210", "text_hash": "0" * 64}
             for number, key, n in ((1, 7, 100), (8, -7, 10))
         ],
         RUNS: [
@@ -331,7 +337,7 @@ _EXTRACTED = {
     "warc_offset": 0,
     "record_type": "response",
     "extract_status": "extracted",
-    "text_hash": "00",
+    "text_hash": text_hash(""),
 }
 
 

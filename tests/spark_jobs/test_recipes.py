@@ -7,7 +7,7 @@ import pytest
 from schemas.plumbing.configuration import load_config
 from spark_jobs.pipeline import PipelineConfig
 from spark_jobs.recipes import bundled
-from spark_jobs.stages.decide.policy import resolve_policy
+from spark_jobs.stages.decide.load_policy import resolve_policy
 
 RECIPES = {"fineweb", "fineweb2", "refinedweb", "dclm", "ccnet", "dolma", "headwater_english", "headwater_multilingual"}
 

@@ -27,8 +27,8 @@ import numpy as np
 import numpy.typing as npt
 
 from spark_jobs.kernels.duplicates.polynomial_hash import Hashes, run_hashes
-from spark_jobs.kernels.duplicates.shingles import UNSPACED
 from spark_jobs.kernels.duplicates.stretches import Integers, Stretches, stretches_of
+from spark_jobs.kernels.scripts import UNSPACED_BLOCKS
 
 _OTHER, _SPACE, _SINGLE = 0, 1, 2
 
@@ -112,6 +112,6 @@ def _kinds_of_characters() -> npt.NDArray[np.uint8]:
     """For each code point whether it is white space, a token of its own, or neither."""
     kinds = np.zeros(0x110000, dtype=np.uint8)
     kinds[[code for code in range(0x3001) if chr(code).isspace()]] = _SPACE
-    for first, last in UNSPACED:
+    for first, last in UNSPACED_BLOCKS:
         kinds[first : last + 1] = _SINGLE
     return kinds

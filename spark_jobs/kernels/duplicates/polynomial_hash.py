@@ -1,4 +1,5 @@
-"""Hashes of many runs of characters of one text at once, by prefix sums modulo 2^64.
+"""Hashes of many runs of one text at once, modulo 2^64: of runs of characters wherever they begin and end, by prefix
+sums, and of all runs of so many neighbouring words, from the words' hashes.
 
 The hash of characters c_0 ... c_n is the mixed value of c_0 + c_1 B + ... + c_n B^n, wherever the run is: the
 difference of two prefix sums, divided by a power of B, which an odd B allows (Karp and Rabin 1987, "Efficient
@@ -27,6 +28,17 @@ def run_hashes(
     sums = np.zeros(len(characters) + 1, dtype=np.uint64)
     np.cumsum(characters * powers[: len(characters)], out=sums[1:])
     return mixed((sums[ends] - sums[starts]) * inverses[starts])
+
+
+def window_hashes(hashes: Hashes, length: int) -> Hashes:
+    """The hashes of all runs of `length` neighbours, from the hash of each; shape (max(0, n - length + 1),) for n
+    hashes."""
+    count = max(0, len(hashes) - length + 1)
+    combined = hashes[:count].copy()
+    for place in range(1, length):
+        combined *= np.uint64(BASE)
+        combined += hashes[place : place + count]
+    return combined
 
 
 def mixed(values: Hashes) -> Hashes:

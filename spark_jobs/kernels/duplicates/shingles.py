@@ -14,19 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from spark_jobs.kernels.duplicates.polynomial_hash import BASE, mixed, run_hashes
-
-UNSPACED = (
-    (0x0E00, 0x0EFF),
-    (0x1000, 0x109F),
-    (0x1780, 0x17FF),
-    (0x3040, 0x30FF),
-    (0x3400, 0x4DBF),
-    (0x4E00, 0x9FFF),
-    (0xF900, 0xFAFF),
-    (0x20000, 0x3FFFF),
-)
-"""First and last code points of Thai and Lao, Burmese, Khmer, kana, and Han: written without spaces between words."""
+from spark_jobs.kernels.duplicates.polynomial_hash import mixed, run_hashes, window_hashes
+from spark_jobs.kernels.scripts import UNSPACED_BLOCKS
 
 _BETWEEN, _LETTER, _DIGIT, _IN_NUMBERS, _SINGLE, _MARK = range(6)
 
@@ -57,15 +46,7 @@ def shingle_hashes(text: str, words_each: int) -> npt.NDArray[np.int32]:
 
     Words are hashed once and runs are combined from their hashes: no string is built, for a word or for a shingle.
     """
-    words = find_words(text)
-    count = len(words.starts) - words_each + 1
-    if count < 1:
-        return np.empty(0, dtype=np.int32)
-    hashes = run_hashes(*words)
-    combined = hashes[:count].copy()
-    for place in range(1, words_each):
-        combined *= np.uint64(BASE)
-        combined += hashes[place : place + count]
+    combined = window_hashes(run_hashes(*find_words(text)), words_each)
     return np.unique((mixed(combined) >> np.uint64(32)).astype(np.uint32).view(np.int32))
 
 
@@ -118,7 +99,7 @@ def _kinds_of_characters() -> npt.NDArray[np.uint8]:
     kinds = np.zeros(0x110000, dtype=np.uint8)
     kinds[:0x20000] = [_kind(chr(code)) for code in range(0x20000)]
     kinds[0xE0100:0xE01F0] = _MARK
-    for first, last in UNSPACED:
+    for first, last in UNSPACED_BLOCKS:
         letters = kinds[first : last + 1]
         letters[(letters != _MARK) & (letters != _DIGIT)] = _SINGLE
     return kinds

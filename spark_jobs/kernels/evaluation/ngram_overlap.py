@@ -16,15 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from spark_jobs.kernels.duplicates.polynomial_hash import Hashes, window_hashes
 from spark_jobs.kernels.duplicates.shingles import comparable_words
 from spark_jobs.kernels.evaluation.evaluation_sets import Item
 
-type Hashes = npt.NDArray[np.uint64]
 type Integers = npt.NDArray[np.int64]
-
-_COMBINE = np.uint64(0xD1342543DE82EF95)
-"""Multiplier of a 64-bit congruential generator that does well in the spectral test (Steele and Vigna 2022,
-doi:10.1002/spe.3030, table 5)."""
 
 
 class Overlap(NamedTuple):
@@ -65,25 +61,13 @@ class NgramIndex:
     set_names: tuple[str, ...]
 
 
-def run_hashes(words: Sequence[bytes], length: int) -> Hashes:
+def ngram_hashes(words: Sequence[bytes], length: int) -> Hashes:
     """Hashes of all runs of `length` words, in order, shape (max(0, words - length + 1),); each word is hashed once."""
-    count = len(words) - length + 1
-    if count < 1:
-        return np.empty(0, dtype=np.uint64)
-    return _combined(_word_hashes(words), length)
+    return window_hashes(_word_hashes(words), length)
 
 
 def _word_hashes(words: Sequence[bytes]) -> Hashes:
     return np.fromiter(map(xxhash.xxh3_64_intdigest, words), dtype=np.uint64, count=len(words))
-
-
-def _combined(hashes: Hashes, length: int) -> Hashes:
-    count = max(0, len(hashes) - length + 1)
-    combined = hashes[:count].copy()
-    for place in range(1, length):
-        combined *= _COMBINE
-        combined += hashes[place : place + count]
-    return combined
 
 
 def build_index(
@@ -110,7 +94,7 @@ def build_index(
                     continue
                 length = len(words)
                 short_lengths.add(length)
-            hashes.append(np.unique(run_hashes(words, length)))
+            hashes.append(np.unique(ngram_hashes(words, length)))
             item_ids.append(item.item_id)
             item_sets.append(number)
         different = len(np.unique(np.concatenate(hashes[first:]))) if len(hashes) > first else 0
@@ -138,10 +122,12 @@ def overlaps(
 ) -> list[Overlap]:
     """What the text shares with each set, in the order of the sets; none for sets that it shares nothing with."""
     word_hashes = _word_hashes(words_of(text))
-    runs = np.unique(_combined(word_hashes, index.ngram))
+    runs = np.unique(window_hashes(word_hashes, index.ngram))
     places = _places(index, runs)
     all_places = np.unique(
-        np.concatenate([places, *(_places(index, _combined(word_hashes, length)) for length in index.short_lengths)])
+        np.concatenate(
+            [places, *(_places(index, window_hashes(word_hashes, length)) for length in index.short_lengths)]
+        )
     )
     if not len(all_places):
         return []

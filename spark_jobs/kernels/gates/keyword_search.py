@@ -8,17 +8,7 @@ from urllib.parse import unquote
 
 import ahocorasick
 
-# Scripts that put nothing between words, where a word is found wherever its letters are: Thai, Lao, Myanmar, Khmer,
-# kana, Han.
-_WITHOUT_SPACES = (
-    (0x0E00, 0x0EFF),
-    (0x1000, 0x109F),
-    (0x1780, 0x17FF),
-    (0x3040, 0x30FF),
-    (0x3400, 0x9FFF),
-    (0xF900, 0xFAFF),
-    (0x20000, 0x3FFFF),
-)
+from spark_jobs.kernels.scripts import UNSPACED_BLOCKS
 
 
 class KeywordSearch:
@@ -69,7 +59,9 @@ def _within_word(text: str, at: int) -> bool:
 
 
 def _joins(character: str) -> bool:
+    """Whether it is a letter, a digit or a mark of a script that parts words; in the others a word is found wherever
+    its letters are."""
     code = ord(character)
     return (character.isalnum() or unicodedata.category(character)[0] == "M") and not any(
-        low <= code <= high for low, high in _WITHOUT_SPACES
+        low <= code <= high for low, high in UNSPACED_BLOCKS
     )

@@ -23,12 +23,11 @@ from schemas.plumbing.errors import UsageError
 from spark_jobs.kernels.file_identity import Versions, file_versions
 from spark_jobs.kernels.gates.entry_lists import list_digests, read_entries
 from spark_jobs.kernels.gates.hashed_keys import HashedKeys
+from spark_jobs.kernels.gates.url_keys import bare_url
 
 MAX_URL_CHARACTERS = 4096
 """Characters of a URL that are looked at; browsers and sitemaps stop at half of it."""
-_SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//(?:[^/@?]*@)?")
 _WWW = re.compile(r"^www\d{0,2}\.(?=[^./]+\.)")
-_PORT = re.compile(r"([^/:?]+):\d*(?=[/?]|$)")
 # Most entries of most lists, which have millions.
 _PLAIN_HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
 _WORD = re.compile(r"[^\W_]+")
@@ -131,25 +130,6 @@ class UrlGate:
         if len(self._subwords) and (hit := next(self._subwords.iter(joined), None)):
             return Refusal("url.subword", f"sub-word {joined[hit[0] + 1 - hit[1] : hit[0] + 1]}")
         return None
-
-
-def bare_url(url: str) -> str:
-    """Host, path and query in lower case, without scheme, user, port, fragment and the slash at the end: in these
-    the same page may differ."""
-    bare = url.strip().partition("#")[0].lower()
-    if scheme := _SCHEME.match(bare):
-        bare = bare[scheme.end() :]
-    if port := _PORT.match(bare):
-        bare = port[1] + bare[port.end() :]
-    host, slash, path = bare.partition("/")
-    host = host.rstrip(".")
-    if not host.isascii():
-        try:
-            host = host.encode("idna").decode("ascii")
-        except UnicodeError:
-            # No valid name, so that no list of names can hold it.
-            host = ""
-    return (host + slash + path).rstrip("/")
 
 
 def host_and_parents(host: str) -> list[str]:

@@ -18,6 +18,18 @@ def host_of(url: str | None) -> str | None:
     return (host or "").rstrip(".") or None
 
 
+def ascii_host(host: str) -> str:
+    """`xn--bcher-kva.example` for `bücher.example`, so that both forms of a name are one; without the dot at its end.
+    Empty where it is no valid name."""
+    host = host.rstrip(".")
+    if host.isascii():
+        return host
+    try:
+        return host.encode("idna").decode("ascii")
+    except UnicodeError:
+        return ""
+
+
 @lru_cache(maxsize=100_000)
 def registered_domain(host: str) -> str:
     """`example.co.uk` for `www.example.co.uk`; the host itself for addresses, single names and public suffixes.

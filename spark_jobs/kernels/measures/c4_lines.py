@@ -6,17 +6,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from spark_jobs.kernels.measures.sentences import count_c4_sentences
+
 LONGEST_WORD = 1000
 FEWEST_WORDS = 3
 CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 END_MARKS = (".", "?", "!", '"', "'")
 POLICY_PHRASES = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
-
-# An end of a sentence inside a line: marks, whatever closes after them, and white space; but not after an initial or a
-# short title.
-_SENTENCE_BREAK = re.compile(
-    r"""[.!?\u3002\uff01\uff1f](?<!\b[A-Z]\.)(?<!\b[MDS][rts]\.)(?<!\bMrs\.)[.!?\u3002\uff01\uff1f]*["'\u201d\u2019)\]]*\s"""
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +77,7 @@ def read_c4_lines(lines: list[str]) -> C4Lines:
             counts[fault] += 1
             lost.append(line)
             continue
-        found = count_sentences(bare)
+        found = count_c4_sentences(bare)
         sentences += found
         punctuated_sentences += found if ends else 0
         kept.append(bare)
@@ -121,9 +117,3 @@ def line_fault(line: str, lowered: str) -> str | None:
 def is_punctuated(bare: str) -> bool:
     """Whether a line without citations ends in a terminal mark, but not in an ellipsis."""
     return bare.endswith(END_MARKS) and not bare.endswith("...")
-
-
-def count_sentences(line: str) -> int:
-    """Sentences of one line, by rule; a line that is not blank has at least one."""
-    stripped = line.strip()
-    return 1 + len(_SENTENCE_BREAK.findall(stripped)) if stripped else 0

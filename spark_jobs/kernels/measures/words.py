@@ -19,17 +19,9 @@ import string
 import unicodedata
 from functools import cache, lru_cache
 
-_HAN_AND_HIRAGANA = "\u3005-\u3007\u3041-\u309f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_KATAKANA = "\u30a1-\u30fa\u30fc-\u30ff\uff66-\uff9f"
-_CLUSTERED = (
-    "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ecd\u0edc-\u0edf\u1000-\u103f\u1050-\u109f\u1780-\u17d3\u17d7\u17dc-\u17dd"
-)
-"""Thai, Lao, Burmese and Khmer letters and signs, without their digits and punctuation."""
-_DEPENDENT = (
-    "\u0e30-\u0e3a\u0e45-\u0e4e\u0eb0-\u0ebc\u0ec5-\u0ecd\u102b-\u103e\u1056-\u1059\u105e-\u1060\u17b4-\u17d3\u17dd"
-)
-"""Of these, the ones that follow the consonant that they belong to."""
-_UNSPACED = f"{_HAN_AND_HIRAGANA}{_KATAKANA}{_CLUSTERED}"
+from spark_jobs.kernels.scripts import CLUSTERED, DEPENDENT, HAN_AND_HIRAGANA, KATAKANA, character_class
+
+_UNSPACED = character_class(HAN_AND_HIRAGANA, KATAKANA, CLUSTERED)
 
 LONGEST_REMEMBERED = 64
 """Characters of the longest stretch whose tokens are remembered; longer ones rarely come again."""
@@ -176,8 +168,9 @@ def _unspaced_script() -> re.Pattern[str]:
 
 @cache
 def _parts_of_scripts() -> re.Pattern[str]:
-    cluster = rf"[\u0e40-\u0e44\u0ec0-\u0ec4]?[{_CLUSTERED}][{_DEPENDENT}]*"
-    return re.compile(f"[{_HAN_AND_HIRAGANA}]|[{_KATAKANA}]+|(?:{cluster}){{1,2}}|[^{_UNSPACED}]+")
+    cluster = rf"[\u0e40-\u0e44\u0ec0-\u0ec4]?[{character_class(CLUSTERED)}][{character_class(DEPENDENT)}]*"
+    han, katakana = character_class(HAN_AND_HIRAGANA), character_class(KATAKANA)
+    return re.compile(f"[{han}]|[{katakana}]+|(?:{cluster}){{1,2}}|[^{_UNSPACED}]+")
 
 
 @cache

@@ -24,10 +24,10 @@ from schemas.tables.documents import DOCUMENTS
 from schemas.tables.duplicates import CLUSTERS, DUPLICATES
 from schemas.tables.eligibility import ELIGIBILITY
 from schemas.tables.incidents import SUSPECTS
+from schemas.tables.reasons import BUCKETS
 from spark_jobs.signals import SIGNALS_TABLE
 from spark_jobs.stages.decide.policy import Policy
 from spark_jobs.stages.decide.rules import (
-    BUCKETS,
     Buckets,
     Flags,
     Languages,
@@ -73,9 +73,10 @@ def sources(policy: Policy) -> tuple[Source, ...]:
         "language",
         "language_score",
         *(name for name, use in needed.items() if use),
+        *policy.document_columns,
     )
     used = {
-        Source(DOCUMENTS, documents): True,
+        Source(DOCUMENTS, tuple(dict.fromkeys(documents))): True,
         Source(SIGNALS_TABLE, policy.signal_columns, flag="is_measured"): True,
         Source(DECONTAMINATION, ("set_name", "item_share"), many=True): policy.decontamination is not None,
         Source(SUSPECTS, ("incident_id",), many=True): policy.training.suspects,
@@ -189,6 +190,8 @@ def decisions(policy: Policy, judged: pa.RecordBatch) -> pa.RecordBatch:
     kinds = duplicate_kinds(judged["kind"])
     duplicate = eligible & kinds.any(axis=1)
     kept = eligible & ~duplicate
+    size = np.nan_to_num(numbers_of(judged["cluster_size"]), nan=1.0) if policy.rehydration else np.ones(len(judged))
+    factor = cluster_factor(policy, size)
     _, rule = np.nonzero(kinds & eligible[:, None])
     offsets = np.concatenate([[0], np.cumsum((kinds & eligible[:, None]).sum(axis=1))]).astype(np.int32)
     rules = pa.ListArray.from_arrays(pa.array(offsets), pa.array(DUPLICATE_RULES, pa.string()).take(pa.array(rule)))
@@ -196,7 +199,7 @@ def decisions(policy: Policy, judged: pa.RecordBatch) -> pa.RecordBatch:
         **{name: judged[name] for name in ("doc_id", "crawl", "policy", "bucket")},
         "outcome": pc.if_else(pa.array(kept), "kept", pc.if_else(pa.array(duplicate), "rejected", judged["outcome"])),
         "rejected_by": pc.if_else(pa.array(eligible), rules, judged["rejected_by"].cast(rules.type)),
-        "weight": pa.array(np.where(kept, numbers_of(judged["weight"]) * cluster_factor(policy, judged), 0.0)),
+        "weight": pa.array(np.where(kept, numbers_of(judged["weight"]) * factor, 0.0)),
     }
     return _rows(DECISIONS, columns)
 
@@ -210,14 +213,11 @@ def duplicate_kinds(kinds: pa.Array) -> np.ndarray[tuple[int, int], np.dtype[np.
     return found
 
 
-def cluster_factor(policy: Policy, judged: pa.RecordBatch) -> Numbers:
-    """What the weight of each document is multiplied by for the size of its cluster."""
-    if not policy.rehydration:
-        return np.ones(len(judged))
-    size = np.nan_to_num(numbers_of(judged["cluster_size"]), nan=1.0)
+def cluster_factor(policy: Policy, cluster_size: Numbers) -> Numbers:
+    """What the weight of each document is multiplied by for the size of its cluster, 1 where it has none."""
     steps = sorted(policy.rehydration)
     factors = np.array([1.0, *(policy.rehydration[step] for step in steps)])
-    return factors[np.searchsorted(steps, size, side="right")]
+    return factors[np.searchsorted(steps, cluster_size, side="right")]
 
 
 def _rows(table: Table, columns: Mapping[str, pa.Array]) -> pa.RecordBatch:

@@ -8,178 +8,36 @@ ledger keeps holds the very numbers that decided.
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, WrapValidator, field_validator, model_validator
 
-from schemas.plumbing.configuration import Config, load_config
-from schemas.plumbing.errors import UsageError
-from spark_jobs.kernels.models.language_codes import short_name
-from spark_jobs.recipes import bundled
-from spark_jobs.signals import SIGNALS, Limits, Signal
+from schemas.plumbing.configuration import Config
+from schemas.plumbing.errors import near_names
+from schemas.tables import reasons
+from spark_jobs.signals import Limits
+from spark_jobs.stages.decide.column_rules import ColumnRule
+from spark_jobs.stages.decide.limits import LanguageLimits, LanguageRule, require_firing, require_order
+from spark_jobs.stages.decide.signal_rules import SIGNAL_OF_KEY, BucketRule, SignalRule, WeightRule
 
-OWN_FAMILIES = ("extract", "language", "bucket", "rights", "decontamination", "training", "duplicate")
-"""First parts of the names of rules that are no limits on signals."""
-
-_SIGNAL_OF_KEY = {signal.key: signal for signal in SIGNALS}
-
-
-class LanguageLimits(Config):
-    """Both limits of a rule for documents of one language; a limit that is not given is off."""
-
-    min: float | None = None
-    """A document with a lower value is rejected."""
-    max: float | None = None
-    """A document with a higher value is rejected."""
+OWN_FAMILIES = tuple(family.name for family in reasons.OWN_FAMILIES if family.name != "documents")
+"""First parts of the names of rules that a policy has of itself."""
 
 
-class LanguageRule(Config):
-    """A language that is wanted."""
-
-    language: str
-    """Its name, as the language model gives it."""
-    min_score: float = Field(default=0.0, ge=0, le=1)
-    """Lowest probability at which the language counts as found."""
-    limits: dict[str, LanguageLimits | None] = Field(default={})
-    """By name of a rule, the limits that replace the rule's own for documents of this language; `null` switches the
-    rule off for them."""
+def _of_its_kind(value: Any, validate: Any) -> SignalRule | ColumnRule:
+    """One model or the other, so that a fault is told as one of the rule that was meant."""
+    if isinstance(value, SignalRule | ColumnRule):
+        return value
+    kind = ColumnRule if isinstance(value, Mapping) and "column" in value else SignalRule
+    return kind.model_validate(value)
 
 
-class Rule(Config):
-    """Limits on one signal. A limit that is not given is the signal's default; `null` switches it off. A signal that
-    was not measured rejects nothing."""
-
-    signal: str
-    """Key of the signal, such as `gopher_quality.word_count`."""
-    min: float | None = None
-    """A document with a lower value is rejected."""
-    max: float | None = None
-    """A document with a higher value is rejected."""
-    name: str = ""
-    """Name in `rejected_by`; the signal's key unless given."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def fill_from_the_signal(cls, values: Any) -> Any:
-        """A rule may be written as the bare key of its signal; what is not given comes from the signal's
-        declaration."""
-        if isinstance(values, str):
-            values = {"signal": values}
-        if not isinstance(values, dict):
-            return values
-        signal = _SIGNAL_OF_KEY.get(str(values.get("signal")))
-        if signal is None:
-            return values
-        limits = {"min": signal.default.min, "max": signal.default.max} if signal.default is not None else {}
-        return {"name": signal.key, **limits, **values}
-
-    @field_validator("signal")
-    @classmethod
-    def is_a_signal(cls, key: str) -> str:
-        return _known_signal(key)
-
-    @field_validator("min", "max")
-    @classmethod
-    def can_fire(cls, limit: float | None, info: ValidationInfo) -> float | None:
-        signal = _SIGNAL_OF_KEY.get(info.data.get("signal", ""))
-        if limit is not None and signal is not None and info.field_name is not None:
-            _require_firing(signal, info.field_name, limit)
-        return limit
-
-    @model_validator(mode="after")
-    def has_a_limit(self) -> Rule:
-        if self.min is None and self.max is None:
-            raise ValueError(f"{self.signal} has no default limit: give min or max")
-        _require_order(self.min, self.max)
-        return self
-
-    @property
-    def column(self) -> str:
-        """Its column in the table of signals."""
-        return _SIGNAL_OF_KEY[self.signal].column.name
-
-
-class WeightRule(Config):
-    """Documents beyond a limit on one signal stay, with a lower (or higher) weight."""
-
-    signal: str
-    """Key of the signal, such as `toxicity.max_sentence`."""
-    above: float | None = None
-    """Applies to documents with a higher value."""
-    below: float | None = None
-    """Applies to documents with a lower value."""
-    factor: float = Field(gt=0, allow_inf_nan=False)
-    """What their weight is multiplied by; factors of several such rules multiply."""
-
-    @field_validator("signal")
-    @classmethod
-    def is_a_signal(cls, key: str) -> str:
-        return _known_signal(key)
-
-    @model_validator(mode="after")
-    def can_fire(self) -> WeightRule:
-        if self.above is None and self.below is None:
-            raise ValueError("give above or below")
-        for name, limit, side in (("below", self.below, "min"), ("above", self.above, "max")):
-            if limit is not None:
-                _require_firing(_SIGNAL_OF_KEY[self.signal], side, limit, called=name)
-        return self
-
-    @property
-    def column(self) -> str:
-        """Its column in the table of signals."""
-        return _SIGNAL_OF_KEY[self.signal].column.name
-
-
-class BucketWeights(Config):
-    """What the weight of each bucket's documents is multiplied by; 0 rejects them, as `bucket.head`, `bucket.middle`
-    or `bucket.tail`."""
-
-    head: float = Field(default=1.0, ge=0, allow_inf_nan=False)
-    """Below the first limit."""
-    middle: float = Field(default=1.0, ge=0, allow_inf_nan=False)
-    """From the first limit to below the second."""
-    tail: float = Field(default=1.0, ge=0, allow_inf_nan=False)
-    """From the second limit on."""
-
-
-class BucketRule(Config):
-    """Three buckets by the value of one signal, as CCNet makes them of perplexity (Wenzek et al. 2020,
-    arXiv:1911.00359, section 3.3)."""
-
-    signal: str = "perplexity.value"
-    """Key of the signal."""
-    limits: dict[str, tuple[float, float]]
-    """By language, where `middle` and where `tail` begins. Documents of other languages, and those without a value,
-    are in no bucket."""
-    weights: BucketWeights = BucketWeights()
-    """What becomes of each bucket."""
-
-    @field_validator("signal")
-    @classmethod
-    def is_a_signal(cls, key: str) -> str:
-        return _known_signal(key)
-
-    @field_validator("limits")
-    @classmethod
-    def ascend(cls, limits: dict[str, tuple[float, float]], info: ValidationInfo) -> dict[str, tuple[float, float]]:
-        signal = _SIGNAL_OF_KEY.get(info.data.get("signal", ""))
-        for language, (middle, tail) in limits.items():
-            if not 0 < middle < tail < math.inf:
-                raise ValueError(f"of {language} must be two ascending numbers above 0")
-            if signal is not None and signal.at_most is not None and tail > signal.at_most:
-                raise ValueError(f"of {language} must be <= {signal.at_most:g}, the largest value of {signal.key}")
-        return limits
-
-    @property
-    def column(self) -> str:
-        """Its column in the table of signals."""
-        return _SIGNAL_OF_KEY[self.signal].column.name
+type Rule = Annotated[SignalRule | ColumnRule, WrapValidator(_of_its_kind)]
+"""A rule names the signal, or the column of `documents`, that it looks at."""
 
 
 class RightsRule(Config):
@@ -247,7 +105,7 @@ class Policy(Config):
     languages: tuple[LanguageRule, ...] = ()
     """Languages to keep; empty keeps all, and documents without one."""
     rules: tuple[Rule, ...] = ()
-    """Limits on signals, in the order in which `rejected_by` lists them."""
+    """Rules on signals and on columns of `documents`, in the order in which `rejected_by` lists them."""
     buckets: BucketRule | None = None
     """Buckets of quality; none unless given."""
     rights: RightsRule = RightsRule()
@@ -268,10 +126,22 @@ class Policy(Config):
     """From which size of the cluster of similar documents on the kept one has which factor of its weight, such as
     `{1: 1, 2: 2, 5: 5, 100: 8, 1000: 1}`."""
 
+    @field_validator("languages", "rules", mode="before")
+    @classmethod
+    def is_a_list(cls, items: Any) -> Any:
+        if isinstance(items, Mapping):
+            raise ValueError("must be a list, unless the policy extends another")
+        return items
+
     @model_validator(mode="after")
     def is_consistent(self) -> Policy:
         names = [rule.name for rule in self.rules]
-        taken = sorted(name for name in names if name.partition(".")[0] in OWN_FAMILIES)
+        taken = sorted(
+            rule.name
+            for rule in self.rules
+            if (family := rule.name.partition(".")[0]) in OWN_FAMILIES
+            or (family == "documents" and isinstance(rule, SignalRule))
+        )
         if taken:
             raise ValueError(
                 f"rules: {', '.join(taken)}: names that begin so belong to the rules that a policy has of itself"
@@ -298,10 +168,24 @@ class Policy(Config):
         return self
 
     def limits_of(self, rule: Rule, language: str | None) -> Limits:
-        """The rule's limits for documents of the language."""
+        """The limits of a rule on a number for documents of the language."""
         replaced = self.limits_by_language.get(language, {})
         limits = (replaced[rule.name] or LanguageLimits()) if rule.name in replaced else rule
-        return Limits(min=limits.min, max=limits.max)
+        return Limits(min=limits.min, max=limits.max)  # type: ignore[arg-type]
+
+    def is_off(self, rule: Rule, language: str | None) -> bool:
+        """Whether the rule is switched off for documents of the language."""
+        replaced = self.limits_by_language.get(language, {})
+        return rule.name in replaced and replaced[rule.name] is None
+
+    def in_words(self, rule: ColumnRule, language: str | None) -> str:
+        """What the rule lets pass of documents of the language."""
+        if self.is_off(rule, language):
+            return "anything"
+        if rule.kind == "number":
+            limits = self.limits_of(rule, language)
+            rule = rule.model_copy(update={"min": limits.min, "max": limits.max})
+        return rule.in_words()
 
     @cached_property
     def limits_by_language(self) -> dict[str | None, dict[str, LanguageLimits | None]]:
@@ -309,115 +193,48 @@ class Policy(Config):
         return {language.language: language.limits for language in self.languages}
 
     @property
+    def signal_rules(self) -> tuple[SignalRule, ...]:
+        return tuple(rule for rule in self.rules if isinstance(rule, SignalRule))
+
+    @property
+    def column_rules(self) -> tuple[ColumnRule, ...]:
+        return tuple(rule for rule in self.rules if isinstance(rule, ColumnRule))
+
+    @property
     def signal_keys(self) -> tuple[str, ...]:
         """Keys of all signals that it looks at."""
         buckets = (self.buckets,) if self.buckets is not None else ()
-        return tuple(dict.fromkeys(rule.signal for rule in (*self.rules, *self.weigh, *buckets)))
+        return tuple(dict.fromkeys(rule.signal for rule in (*self.signal_rules, *self.weigh, *buckets)))
 
     @property
     def signal_columns(self) -> tuple[str, ...]:
         """Columns of the table of signals that it looks at."""
-        return tuple(_SIGNAL_OF_KEY[key].column.name for key in self.signal_keys)
+        return tuple(SIGNAL_OF_KEY[key].column.name for key in self.signal_keys)
 
-
-def require_models(policy: Policy, configured: Iterable[str]) -> None:
-    """Raises `UsageError` where the policy looks at the score of a model that is not among the configured kinds: it
-    would reject nothing, silently."""
-    given = set(configured)
-    for key in policy.signal_keys:
-        model = _SIGNAL_OF_KEY[key].model
-        if model is not None and model not in given:
-            raise UsageError(
-                f"policy {policy.name} looks at {key}, but score_signals has no {model} model, so it would never be "
-                f"measured: {_how_to_give(model)}"
-            )
-
-
-def _how_to_give(model: str) -> str:
-    if model == "bad_words":
-        return "give a folder with a list for each language, --set score_signals.bad_words=DIR"
-    if model == "perplexity":
-        return (
-            "corpus train perplexity makes one for a language, --set score_signals.models.perplexity.LANGUAGE=FILE "
-            "names it"
-        )
-    return f"corpus train classifier --kind {model} makes one, --set score_signals.models.{model}=FILE names it"
-
-
-def require_languages(policy: Policy, labels: Iterable[str]) -> None:
-    """Raises `UsageError` where the policy names a language that the language model does not: no document would ever
-    have it."""
-    known = set(labels)
-    of_buckets = policy.buckets.limits if policy.buckets is not None else {}
-    for name in (*(rule.language for rule in policy.languages), *policy.language_weights, *of_buckets):
-        if name not in known:
-            near = f" (perhaps {short_name(name)})" if short_name(name) in known else _perhaps(name, known)
-            raise UsageError(
-                f"policy {policy.name} names language {name}, which is none of the {len(known):,} labels of the "
-                f"language model{near}"
-            )
-
-
-def resolve_policy(value: Any) -> Any:
-    """A bundled policy's name or the path of a YAML file becomes the policy itself, so that whoever hashes a
-    configuration hashes its rules.
-
-    Raises `UsageError` where there is no such policy, or its file has a fault.
-    """
-    if not isinstance(value, str | Path):
-        return value
-    policies = bundled("policy")
-    path = policies.get(str(value), Path(value))
-    if not path.is_file():
-        raise UsageError(f"policy {value}: neither a file nor a bundled policy; bundled are {', '.join(policies)}")
-    return load_config(Policy, path)
-
-
-def _known_signal(key: str) -> str:
-    if key not in _SIGNAL_OF_KEY:
-        raise ValueError(f"must be the key of a signal{_perhaps(key, _SIGNAL_OF_KEY)}")
-    return key
-
-
-def _require_firing(signal: Signal, side: str, limit: float, called: str = "") -> None:
-    """A limit outside what the signal can be, or at its end, would pass or reject everything without a word."""
-    prefix = f"{called} " if called else ""
-    if not 0 <= limit < math.inf:
-        raise ValueError(f"{prefix}must be >= 0 and finite")
-    if signal.at_most is not None and limit > signal.at_most:
-        raise ValueError(f"{prefix}must be <= {signal.at_most:g}, the largest value of {signal.key}")
-    if limit == (0 if side == "min" else signal.at_most):
-        raise ValueError(
-            f"{prefix}can never fire: {signal.key} is never {'below' if side == 'min' else 'above'} {limit:g}; null "
-            f"switches a limit off"
-        )
+    @property
+    def document_columns(self) -> tuple[str, ...]:
+        """Columns of `documents` that its rules look at."""
+        return tuple(dict.fromkeys(rule.column for rule in self.column_rules))
 
 
 def _require_replacement(rules: Mapping[str, Rule], name: str, limits: LanguageLimits | None) -> None:
     if name not in rules:
-        raise ValueError(f"replaces no rule of the policy{_perhaps(name, rules)}")
+        raise ValueError(f"replaces no rule of the policy{near_names(name, rules)}")
     if limits is None:
         return
+    rule = rules[name]
+    if isinstance(rule, ColumnRule) and rule.kind != "number":
+        raise ValueError(f"{rule.column} is no number: null switches the rule off, and nothing else can replace it")
     if limits.min is None and limits.max is None:
         raise ValueError("give min or max, or null to switch the rule off")
-    signal = _SIGNAL_OF_KEY[rules[name].signal]
+    measured = rule.column if isinstance(rule, ColumnRule) else rule.signal
     for side, limit in (("min", limits.min), ("max", limits.max)):
         if limit is not None:
-            _require_firing(signal, side, limit, called=side)
-    _require_order(limits.min, limits.max)
-
-
-def _require_order(low: float | None, high: float | None) -> None:
-    if low is not None and high is not None and low > high:
-        raise ValueError(f"min {low:g} is above max {high:g}: every document would be rejected")
+            require_firing(measured, rule.at_most, side, limit, called=side)
+    require_order(limits.min, limits.max)
 
 
 def _require_once(key: str, names: list[str], advice: str) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ValueError(f"{key} of the same name: {', '.join(repeated)}{advice}")
-
-
-def _perhaps(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    return f" (perhaps {' or '.join(near)})" if near else ""

@@ -7,21 +7,25 @@ what-if`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.tables.documents import DOCUMENTS
+from schemas.tables.reasons import BUCKETS
 from spark_jobs.kernels.gates import url_gate
 from spark_jobs.kernels.gates.url_gate import load_url_gate
-from spark_jobs.stages.decide.policy import BucketRule, DecontaminationRule, Policy, RightsRule
+from spark_jobs.stages.decide.column_rules import ColumnRule, host_entries, names_of_host
+from spark_jobs.stages.decide.policy import DecontaminationRule, Policy, RightsRule, Rule
+from spark_jobs.stages.decide.signal_rules import BucketRule, SignalRule
 
 type Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 type Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
 type Buckets = np.ndarray[tuple[int], np.dtype[np.int8]]
-
-BUCKETS = ("head", "middle", "tail")
 
 
 def policy_rules(
@@ -29,21 +33,21 @@ def policy_rules(
 ) -> Iterator[tuple[str, Flags]]:
     """Each rule's name and which documents it rejects, in the policy's order.
 
-    Languages come first, then signals, buckets, rights, evaluation sets, training.
+    Languages come first, then signals and columns, buckets, rights, evaluation sets, training.
     """
     if policy.languages:
         lowest = {rule.language: rule.min_score for rule in policy.languages}
         wanted = numbers_of(documents["language_score"]) >= languages.each(
-            lambda language: lowest.get(language, np.inf)
+            lambda language: lowest.get(language or "", np.inf)
         )
         yield language_rule_name(policy), ~wanted
     for rule in policy.rules:
-        values = numbers_of(documents[rule.column])
-        limits = {language: policy.limits_of(rule, language) for language in languages.names}
-        low = languages.each(lambda language, limits=limits: _number_or(limits[language].min, -np.inf))
-        high = languages.each(lambda language, limits=limits: _number_or(limits[language].max, np.inf))
-        # No number is below or above NaN: what was not measured passes.
-        yield rule.name, (values < low) | (values > high)
+        values = documents[rule.column]
+        if isinstance(rule, SignalRule):
+            # No number is below or above NaN: what was not measured passes.
+            yield rule.name, _beyond_limits(policy, rule, languages, numbers_of(values))
+        else:
+            yield rule.name, column_flags(policy, rule, languages, values)
     if policy.buckets is not None:
         for number, name in enumerate(BUCKETS):
             if getattr(policy.buckets.weights, name) == 0:
@@ -53,6 +57,65 @@ def policy_rules(
         yield from _contaminated(policy.decontamination, documents)
     if policy.training.suspects:
         yield "training.suspect", flags_of(pc.is_valid(documents["incident_id"]))
+
+
+def column_flags(policy: Policy, rule: ColumnRule, languages: Languages, values: pa.Array) -> Flags:
+    """Which documents a rule on a column of `documents` rejects, by the column's values."""
+    if rule.kind == "number":
+        numbers = numbers_of(values)
+        missing, breaks = np.isnan(numbers), _beyond_limits(policy, rule, languages, numbers)
+    elif rule.kind in ("day", "time"):
+        values = _days(values) if rule.kind == "day" else pc.cast(values, pa.timestamp("us", "UTC"))
+        missing, breaks = ~flags_of(values.is_valid()), np.zeros(len(values), bool)
+        for limit, is_beyond in ((rule.min, pc.less), (rule.max, pc.greater)):
+            if limit is not None:
+                at = datetime.fromisoformat(str(limit)) if rule.kind == "time" else limit
+                breaks |= flags_of(is_beyond(values, pa.scalar(at, values.type)))
+    else:
+        missing = ~flags_of(pc.greater(pc.list_value_length(values), 0) if rule.kind == "list" else values.is_valid())
+        breaks = _holds(rule, values, rule.none_of)
+        if rule.any_of:
+            breaks |= ~(missing | _holds(rule, values, rule.any_of))
+    if rule.missing == "reject":
+        breaks = breaks | missing
+    return breaks & (languages.each(lambda language: policy.is_off(rule, language)) == 0)
+
+
+def _beyond_limits(policy: Policy, rule: Rule, languages: Languages, values: Numbers) -> Flags:
+    """Which numbers are below the least or above the largest that the rule allows for the document's language."""
+    limits = {language: policy.limits_of(rule, language) for language in languages.names}
+    low = languages.each(lambda language: _number_or(limits[language].min, -np.inf))
+    high = languages.each(lambda language: _number_or(limits[language].max, np.inf))
+    return (values < low) | (values > high)
+
+
+def _days(values: pa.Array) -> pa.Array:
+    """YYYY-MM-DD, which sorts as days do; null where a value does not begin with a whole day."""
+    is_day = pc.match_substring_regex(values, r"^\d{4}-\d{2}-\d{2}")
+    return pc.if_else(is_day, pc.utf8_slice_codeunits(values, 0, 10), pa.scalar(None, values.type))
+
+
+def _holds(rule: ColumnRule, values: pa.Array, entries: tuple[str, ...]) -> Flags:
+    """Whether the text, or any element of the list, is among the entries."""
+    if rule.kind == "list":
+        elements = pc.list_flatten(values)
+        is_one = flags_of(pc.is_in(elements, value_set=pa.array(entries, elements.type)))
+        holds = np.zeros(len(values), bool)
+        holds[pc.list_parent_indices(values).to_numpy(zero_copy_only=False)[is_one]] = True
+        return holds
+    if rule.kind == "text":
+        return flags_of(pc.is_in(values, value_set=pa.array(entries, values.type)))
+    # A batch has few hosts for its documents: each is looked up once.
+    wanted, encoded = host_entries(entries), values.dictionary_encode()
+    held = [not wanted.isdisjoint(names_of_host(host)) for host in encoded.dictionary.to_pylist()]
+    return np.array([*held, False])[pc.fill_null(encoded.indices, len(held)).to_numpy(zero_copy_only=False)]
+
+
+def breaks_column_rule(policy: Policy, rule: ColumnRule, document: Mapping[str, Any]) -> bool:
+    """Whether the rule is against one document, a row of `documents`."""
+    schema = DOCUMENTS.arrow()
+    language, value = (pa.array([document[name]], schema.field(name).type) for name in ("language", rule.column))
+    return bool(column_flags(policy, rule, Languages(language), value)[0])
 
 
 def language_rule_name(policy: Policy) -> str:

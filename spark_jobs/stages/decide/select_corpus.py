@@ -11,13 +11,15 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from schemas.plumbing import configuration
+from schemas.plumbing.configuration import Extensible
 from schemas.tables.decisions import DECISIONS
 from schemas.tables.duplicates import CLUSTERS, DUPLICATES
 from schemas.tables.eligibility import ELIGIBILITY
 from spark_jobs.lake.stage import Stage
 from spark_jobs.stages.decide.decide import closing_sources, decisions
 from spark_jobs.stages.decide.joined import joined
-from spark_jobs.stages.decide.policy import Policy, resolve_policy
+from spark_jobs.stages.decide.load_policy import resolve_policy
+from spark_jobs.stages.decide.policy import Policy
 
 READS = (ELIGIBILITY, DUPLICATES, CLUSTERS)
 
@@ -25,8 +27,12 @@ READS = (ELIGIBILITY, DUPLICATES, CLUSTERS)
 class Config(configuration.Config):
     """What to keep."""
 
-    policy: Annotated[Policy, BeforeValidator(resolve_policy)] = Field(default="english_web", validate_default=True)  # type: ignore[assignment]
-    """Name of a bundled policy, path of a policy file, or the policy itself."""
+    policy: Annotated[Policy, Extensible("extends"), BeforeValidator(resolve_policy)] = Field(
+        default="english_web",  # type: ignore[assignment]
+        validate_default=True,
+    )
+    """Name of a bundled policy, path of a policy file, or the policy itself; `--set select_corpus.policy.KEY=...`
+    changes single keys of it, as `extends` does."""
 
 
 def transform(*inputs: DataFrame, config: Config) -> DataFrame:

@@ -1,8 +1,8 @@
 """Put the kept documents into the corpus that tokenizers and training read, with all edits of their texts applied at
 once.
 
-Spans move to the texts, never the texts to the spans. A document that its edits leave without text does not enter,
-and is counted in the ledger.
+Spans move to the texts, never the texts to the spans. A document that its edits leave without text does not enter;
+`record_emptied` says so of each.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pydantic import Field
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
+from schemas.contract import ContractError
 from schemas.plumbing import configuration
 from schemas.tables.corpus import CORPUS
 from schemas.tables.decisions import DECISIONS
@@ -22,7 +23,8 @@ from schemas.tables.documents import DOCUMENTS
 from schemas.tables.spans import LINE_SPANS, PII_SPANS, REPEATED_SPANS
 from spark_jobs.kernels.span_edits import Span, apply_spans
 from spark_jobs.kernels.text_hash import text_hash
-from spark_jobs.lake.stage import Stage
+from spark_jobs.lake.session import on_every_worker
+from spark_jobs.lake.stage import Lake, Stage
 
 
 class Config(configuration.Config):
@@ -30,10 +32,6 @@ class Config(configuration.Config):
 
     source: str = Field(default="web", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     """Name under which a training plan weights these documents."""
-    broadcast_kept: bool = True
-    """Send the ids of the kept documents and their spans to every worker, so that no text is shuffled. Each million
-    takes about 100 MB, and as much again for some millions of spans; beyond some tens of millions a crawl, set this
-    to false."""
 
 
 def transform(
@@ -53,7 +51,7 @@ def transform(
     columns = ("doc_id", "crawl", "url", "domain", "language", "text", "warc_path", "warc_offset")
     texts = documents.where(F.col("extract_status") == "extracted").select(*columns)
     entering = (
-        texts.join(F.broadcast(kept) if config.broadcast_kept else kept, on="doc_id", how="inner")
+        texts.join(on_every_worker(kept), on="doc_id", how="inner")
         .withColumn("source", F.lit(config.source))
         .select(*(name for name in CORPUS.column_names if name != "text_hash"), "spans")
         .mapInArrow(_edit_batches, CORPUS.spark().add("edited", "boolean"))
@@ -96,6 +94,16 @@ def edit_counts() -> Mapping[str, Column]:
     return {"edited": F.count_if("edited"), "left_empty": F.count_if(F.col("text") == "")}
 
 
+def require_every_kept_document(lake: Lake, counts: Mapping[str, int]) -> None:
+    """Raises `ContractError` unless each kept document of the crawl enters, or its edits leave nothing of it."""
+    kept = lake.read(DECISIONS, "crawl").where(F.col("outcome") == "kept").count()
+    if kept != counts["rows"] + counts["left_empty"]:
+        raise ContractError(
+            f"assemble_corpus: {kept} documents are kept, but {counts['rows']} enter the corpus and "
+            f"{counts['left_empty']} are left empty by their edits"
+        )
+
+
 STAGE = Stage(
     name="assemble_corpus",
     reads=(DOCUMENTS, DECISIONS, LINE_SPANS, REPEATED_SPANS, PII_SPANS),
@@ -103,4 +111,5 @@ STAGE = Stage(
     config=Config,
     transform=transform,
     observes_reading=True,
+    verify=require_every_kept_document,
 )

@@ -32,6 +32,7 @@ from schemas.tables.spans import REPEATED_SPANS
 from spark_jobs.kernels.duplicates.anchors import anchored_regions, grams_within
 from spark_jobs.kernels.duplicates.passages import Unit, passages
 from spark_jobs.kernels.duplicates.stretches import Stretches
+from spark_jobs.lake.session import on_every_worker
 from spark_jobs.lake.stage import Stage
 from spark_jobs.signals import SIGNALS_TABLE
 from spark_jobs.stages.deduplicate.priority import with_priority
@@ -59,9 +60,6 @@ class Config(configuration.Config):
     """Copies from which on all but the first of a line are removed."""
     quality: str = "gopher_quality_word_count"
     """Signal whose highest value comes first among documents of one crawl; the first of equal places stays."""
-    broadcast_kept: bool = True
-    """Send the ids of the kept documents to every worker, so that no text is shuffled; see
-    `assemble_corpus.broadcast_kept`."""
 
     @model_validator(mode="after")
     def anchors_fit_into_windows(self) -> Self:
@@ -85,9 +83,7 @@ def transform(
     """One row for each stretch to remove; the stretches of one rule do not overlap."""
     ordered = in_order(decisions, crawls, signals, config.quality).checkpoint()
     ids = ordered.select("doc_id", "document")
-    texts = documents.join(F.broadcast(ids) if config.broadcast_kept else ids, "doc_id", how="inner").select(
-        "document", "text"
-    )
+    texts = documents.join(on_every_worker(ids), "doc_id", how="inner").select("document", "text")
     found = []
     if config.substring_tokens is not None:
         found.append(repeated_substrings(texts, config).withColumn("rule", F.lit("substring")))
@@ -138,9 +134,7 @@ def repeated_substrings(texts: DataFrame, config: Config) -> DataFrame:
     within = differing.groupBy("first.document").agg(
         F.collect_list(F.struct("first.start", "first.end")).alias("regions")
     )
-    compared = texts.join(F.broadcast(within) if config.broadcast_kept else within, "document", how="inner").select(
-        "document", "text", "regions"
-    )
+    compared = texts.join(on_every_worker(within), "document", how="inner").select("document", "text", "regions")
     grams = compared.mapInArrow(partial(_gram_batches, tokens=tokens), PLACES).checkpoint()
     return merged(later_places(shared, contents).union(later_places(grams, first_places(grams))))
 

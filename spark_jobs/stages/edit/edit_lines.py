@@ -6,7 +6,8 @@ The policy has decided on the texts as they are. Off unless `rules` names some.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import partial
 
 import pyarrow as pa
 from pydantic import field_validator
@@ -18,8 +19,9 @@ from schemas.tables.decisions import DECISIONS
 from schemas.tables.documents import DOCUMENTS
 from schemas.tables.spans import LINE_SPANS
 from spark_jobs.kernels.measures.line_edits import ALL_RULES, line_edits
+from spark_jobs.lake.batches import batch_of_rows, map_batches
 from spark_jobs.lake.stage import Stage
-from spark_jobs.stages.edit.kept_texts import kept_texts, span_batch
+from spark_jobs.stages.edit.kept_texts import kept_texts
 
 
 class Config(configuration.Config):
@@ -27,9 +29,6 @@ class Config(configuration.Config):
 
     rules: tuple[str, ...] = ()
     """Names of rules, such as `c4.javascript`, or all of a family: `c4.*`, `refinedweb.*`."""
-    broadcast_kept: bool = True
-    """Send the ids of the kept documents to every worker, so that no text is shuffled; beyond some tens of millions
-    a crawl, set this to false."""
 
     @field_validator("rules")
     @classmethod
@@ -48,12 +47,8 @@ class Config(configuration.Config):
 
 
 def transform(documents: DataFrame, decisions: DataFrame, *, config: Config) -> DataFrame:
-    def find(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            yield find_in_batch(batch, frozenset(config.rules))
-
-    texts = kept_texts(documents, decisions, "doc_id", "crawl", "text", broadcast_kept=config.broadcast_kept)
-    return texts.mapInArrow(find, LINE_SPANS.spark()).select(*LINE_SPANS.column_names)
+    texts = kept_texts(documents, decisions, "doc_id", "crawl", "text")
+    return map_batches(texts, partial(find_in_batch, rules=frozenset(config.rules)), LINE_SPANS)
 
 
 def find_in_batch(batch: pa.RecordBatch, rules: frozenset[str]) -> pa.RecordBatch:
@@ -63,7 +58,7 @@ def find_in_batch(batch: pa.RecordBatch, rules: frozenset[str]) -> pa.RecordBatc
         for document in batch.to_pylist()
         for edit in line_edits(document["text"], rules)
     ]
-    return span_batch(rows, LINE_SPANS)
+    return batch_of_rows(rows, LINE_SPANS)
 
 
 def edit_counts() -> Mapping[str, Column]:

@@ -7,8 +7,8 @@ new extraction. Off unless `enabled`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,8 +24,9 @@ from spark_jobs.kernels.privacy.pii import DEFAULT_REGIONS, Found, PiiDetector, 
 from spark_jobs.kernels.privacy.pii_context import Kind
 from spark_jobs.kernels.privacy.pii_names import NameFinder, model_digest
 from spark_jobs.kernels.privacy.pii_patterns import KINDS
+from spark_jobs.lake.batches import batch_of_rows, map_batches
 from spark_jobs.lake.stage import Stage
-from spark_jobs.stages.edit.kept_texts import kept_texts, span_batch
+from spark_jobs.stages.edit.kept_texts import kept_texts
 
 
 class Config(configuration.Config):
@@ -47,9 +48,6 @@ class Config(configuration.Config):
     """Labels of that model, and what each becomes; its other labels stay in the text."""
     ner_languages: tuple[str, ...] = ()
     """Languages of the documents that the model reads; empty for all."""
-    broadcast_kept: bool = True
-    """Send the ids of the kept documents to every worker, so that no text is shuffled; beyond some tens of millions
-    a crawl, set this to false."""
 
     @model_validator(mode="after")
     def finds_something(self) -> Config:
@@ -59,14 +57,8 @@ class Config(configuration.Config):
 
 
 def transform(documents: DataFrame, decisions: DataFrame, *, config: Config) -> DataFrame:
-    def find(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            yield find_in_batch(batch, config)
-
-    texts = kept_texts(
-        documents, decisions, "doc_id", "crawl", "language", "text", broadcast_kept=config.broadcast_kept
-    )
-    return texts.mapInArrow(find, PII_SPANS.spark()).select(*PII_SPANS.column_names)
+    texts = kept_texts(documents, decisions, "doc_id", "crawl", "language", "text")
+    return map_batches(texts, partial(find_in_batch, config=config), PII_SPANS)
 
 
 def find_in_batch(batch: pa.RecordBatch, config: Config) -> pa.RecordBatch:
@@ -81,7 +73,7 @@ def find_in_batch(batch: pa.RecordBatch, config: Config) -> pa.RecordBatch:
             found = _with_names(found, names.find(text))
         for item, replacement in zip(found, placeholders(text, found, numbered=config.numbered), strict=True):
             rows.append((document["doc_id"], document["crawl"], "pii", item.kind, item.start, item.end, replacement))
-    return span_batch(rows, PII_SPANS)
+    return batch_of_rows(rows, PII_SPANS)
 
 
 def _with_names(found: Sequence[Found], names: Sequence[Found]) -> list[Found]:

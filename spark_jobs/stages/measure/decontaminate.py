@@ -8,7 +8,7 @@ that its own raw text would be found. Off unless sets are given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ from schemas.tables.documents import DOCUMENTS
 from spark_jobs.kernels.duplicates.shingles import comparable_words
 from spark_jobs.kernels.evaluation.evaluation_sets import Item, read_items, set_digest
 from spark_jobs.kernels.evaluation.ngram_overlap import NgramIndex, SetSize, build_index, overlaps
+from spark_jobs.lake.batches import batch_of_rows, map_batches
 from spark_jobs.lake.stage import Stage
 
 log = structlog.get_logger()
@@ -84,12 +85,8 @@ def transform(documents: DataFrame, *, config: Config, observation: Observation 
         log.info("evaluation set", set=name, **sizes[name]._asdict())
     shared = documents.sparkSession.sparkContext.broadcast(index)
 
-    def find(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            yield find_in_batch(batch, shared.value)
-
     texts = documents.where(F.col("extract_status") == "extracted").select("doc_id", "crawl", "text")
-    found = texts.mapInArrow(find, DECONTAMINATION.spark()).select(*DECONTAMINATION.column_names)
+    found = map_batches(texts, lambda batch: find_in_batch(batch, shared.value), DECONTAMINATION)
     return found if observation is None else found.observe(observation, *_report(sizes))
 
 
@@ -103,9 +100,7 @@ def find_in_batch(batch: pa.RecordBatch, index: NgramIndex) -> pa.RecordBatch:
         )
         for overlap in overlaps(index, text)
     ]
-    columns = zip(*rows, strict=True) if rows else ([] for _ in DECONTAMINATION.columns)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, DECONTAMINATION.arrow(), strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=DECONTAMINATION.arrow())
+    return batch_of_rows(rows, DECONTAMINATION)
 
 
 def require_canaries(

@@ -3,8 +3,6 @@ reads it here. Off unless `enabled`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -13,6 +11,7 @@ from schemas.plumbing import configuration
 from schemas.tables.documents import DOCUMENTS
 from schemas.tables.line_signals import LINE_SIGNALS
 from spark_jobs.kernels.measures.line_measures import measure_lines
+from spark_jobs.lake.batches import batch_of_rows, map_batches
 from spark_jobs.lake.stage import Stage
 
 
@@ -25,20 +24,13 @@ class Config(configuration.Config):
 
 def transform(documents: DataFrame, *, config: Config) -> DataFrame:
     texts = documents.where(F.col("extract_status") == "extracted").select("doc_id", "crawl", "text")
-    return texts.mapInArrow(_measure_batches, LINE_SIGNALS.spark()).select(*LINE_SIGNALS.column_names)
-
-
-def _measure_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        yield measure_batch(batch)
+    return map_batches(texts, measure_batch, LINE_SIGNALS)
 
 
 def measure_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
     """From columns doc_id, crawl and text to those of `line_signals`."""
-    schema = LINE_SIGNALS.arrow()
-    rows = [measure_lines(text) for text in batch.column("text").to_pylist()]
-    columns = [pa.array([row[i] for row in rows], field.type) for i, field in enumerate(list(schema)[2:])]
-    return pa.RecordBatch.from_arrays([batch.column("doc_id"), batch.column("crawl"), *columns], schema=schema)
+    documents = zip(*(batch.column(name).to_pylist() for name in ("doc_id", "crawl", "text")), strict=True)
+    return batch_of_rows(((doc_id, crawl, *measure_lines(text)) for doc_id, crawl, text in documents), LINE_SIGNALS)
 
 
 STAGE = Stage(

@@ -5,7 +5,7 @@ A changed threshold then costs one scan of numbers, never another pass over the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from spark_jobs.kernels.models.document_scorer import (
     model_files,
     require_models_present,
 )
+from spark_jobs.lake.batches import batch_of_rows, map_batches
 from spark_jobs.lake.stage import Stage
 from spark_jobs.signals import SIGNALS_TABLE, measure
 
@@ -56,36 +57,24 @@ def transform(documents: DataFrame, *, config: Config) -> DataFrame:
     """One row for each extracted document; only ids, languages and texts go to the Python workers."""
     texts = documents.where(F.col("extract_status") == "extracted").select("doc_id", "crawl", "language", "text")
     models = config.models.model_dump_json()
-
-    def measure_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        scorer = load_scorer(models)
-        for batch in batches:
-            yield measure_batch(batch, scorer, config)
-
-    return texts.mapInArrow(measure_batches, SIGNALS_TABLE.spark()).select(*SIGNALS_TABLE.column_names)
+    return map_batches(texts, lambda batch: measure_batch(batch, load_scorer(models), config), SIGNALS_TABLE)
 
 
 def measure_batch(batch: pa.RecordBatch, scorer: DocumentScorer, config: Config) -> pa.RecordBatch:
     """From columns doc_id, crawl, language and text to the columns of `signals`."""
-    schema = SIGNALS_TABLE.arrow()
-    texts = zip(batch.column("text").to_pylist(), batch.column("language").to_pylist(), strict=True)
+    names = ("doc_id", "crawl", "text", "language")
+    documents = zip(*(batch.column(name).to_pylist() for name in names), strict=True)
     bad_words = load_bad_words(str(config.bad_words)) if config.bad_words is not None else None
     rows = []
-    for text, language in texts:
+    for doc_id, crawl, text, language in documents:
         scores = scorer.score(text, language)
         if bad_words is not None:
             scores = replace(scores, bad_words=bad_words.count(text, language))
-        rows.append(
-            measure(
-                text,
-                scores,
-                partial(split_words_by_spacy, language=language or ANY_LANGUAGE)
-                if config.words == "spacy"
-                else split_words,
-            )
+        split = (
+            partial(split_words_by_spacy, language=language or ANY_LANGUAGE) if config.words == "spacy" else split_words
         )
-    columns = [pa.array([row[i] for row in rows], field.type) for i, field in enumerate(list(schema)[2:])]
-    return pa.RecordBatch.from_arrays([batch.column("doc_id"), batch.column("crawl"), *columns], schema=schema)
+        rows.append((doc_id, crawl, *measure(text, scores, split)))
+    return batch_of_rows(rows, SIGNALS_TABLE)
 
 
 def configured_models(config: Config) -> frozenset[str]:

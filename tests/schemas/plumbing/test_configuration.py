@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 import pytest
 from pydantic import Field
 
-from schemas.plumbing.configuration import Config, config_hash, config_markdown, load_config
+from schemas.plumbing.configuration import Config, Extensible, config_hash, config_markdown, load_config
 from schemas.plumbing.errors import UsageError
 
 
@@ -57,6 +59,43 @@ def test_a_fault_is_one_line_that_names_the_key(tmp_path, text, settings, messag
         load_config(Settings, written(tmp_path, text), settings)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+class Choice(Config):
+    recipe: Annotated[Any, Extensible("base")] = "plain"
+    other: Any = "plain"
+
+
+class Kitchen(Config):
+    choice: Choice = Choice()
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "recipe"),
+    [
+        ("", (), "plain"),
+        ("", ("salt=1",), {"base": "plain", "salt": 1}),
+        ("choice: {recipe: rich}", ("eggs.count=2",), {"base": "rich", "eggs": {"count": 2}}),
+        ("choice: {recipe: {salt: 1}}", ("salt=2",), {"base": {"salt": 1}, "salt": 2}),
+        ("", ("a.b=1", "a.c=2"), {"base": {"base": "plain", "a": {"b": 1}}, "a": {"c": 2}}),
+        ("", ("base=rich", "salt=1"), {"base": {"base": "rich"}, "salt": 1}),
+        ("choice: {recipe: {salt: 1}}", ("base=rich",), {"salt": 1, "base": "rich"}),
+    ],
+)
+def test_a_setting_that_reaches_into_what_may_be_a_name_extends_it(tmp_path, text, settings, recipe):
+    given = tuple(f"choice.recipe.{setting}" for setting in settings)
+    assert load_config(Kitchen, written(tmp_path, text), given).choice.recipe == recipe
+
+
+def test_a_setting_reaches_into_no_other_value_that_is_no_group(tmp_path):
+    with pytest.raises(UsageError, match=r"--set choice\.other\.salt=1: other is not a group of keys"):
+        load_config(Kitchen, written(tmp_path, "choice: {other: rich}"), ("choice.other.salt=1",))
+
+
+@pytest.mark.parametrize(("text", "settings"), [("name: 2015-02-30", ()), ("", ("name=2015-02-30",))])
+def test_a_day_that_does_not_exist_is_a_fault_of_the_yaml(tmp_path, text, settings):
+    with pytest.raises(UsageError, match="not valid YAML"):
+        load_config(Settings, written(tmp_path, text), settings)
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -6,7 +6,8 @@ import pytest
 from pyspark.sql import Row
 
 from schemas.plumbing.errors import UsageError
-from spark_jobs.ask.explain import aligned, explain_document, verdicts
+from spark_jobs.ask.explain import explain_document, verdicts
+from spark_jobs.ask.terminal import aligned
 from spark_jobs.signals import SIGNALS
 from spark_jobs.stages.decide.policy import Policy
 
@@ -43,9 +44,9 @@ def test_a_rejected_document_names_every_rule_and_marks_the_signals_that_break_t
     life = explain_document(spark, small_lake, FRENCH)
     life, warning = life.split("\n\n")
     assert warning == "The policy in the ledger is read without rules: gone.away."
-    assert [line.split() for line in life.splitlines()[-2:]] == [
-        ["rejected", "by", "language.en"],
-        ["gopher_quality.word_count"],
+    assert [line.split(maxsplit=2) for line in life.splitlines()[-2:]] == [
+        ["rejected", "by", "language.en                it is in none of the policy's languages, or not surely"],
+        ["gopher_quality.word_count", "words,", "punctuation marks left out"],
     ]
     broken = [line.split() for line in life.splitlines() if "BREAKS" in line]
     assert broken == [
@@ -75,7 +76,7 @@ def test_a_duplicate_names_what_it_repeats(spark, small_lake):
 
 def test_a_failed_record_says_why(spark, small_lake):
     told = fields(explain_document(spark, small_lake, FAILED))
-    assert told["extraction"] == "failed: timeout (no answer in 30 s)"
+    assert told["extraction"] == "failed: timeout, extraction took longer than a page may take (no answer in 30 s)"
     assert told["decision"] == "failed under policy english-web"
     assert "signals" not in told
 

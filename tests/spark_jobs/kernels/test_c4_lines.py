@@ -6,7 +6,8 @@ from dataclasses import asdict
 
 import pytest
 
-from spark_jobs.kernels.measures.c4_lines import count_sentences, read_c4_lines
+from spark_jobs.kernels.measures.c4_lines import read_c4_lines
+from spark_jobs.kernels.measures.sentences import count_c4_sentences
 
 
 @pytest.mark.parametrize(
@@ -23,7 +24,7 @@ from spark_jobs.kernels.measures.c4_lines import count_sentences, read_c4_lines
     ],
 )
 def test_sentences_of_a_line(line, expected):
-    assert count_sentences(line) == expected
+    assert count_c4_sentences(line) == expected
 
 
 def test_a_line_is_counted_for_the_first_rule_that_removes_it():

@@ -1,46 +1,78 @@
-"""The greedy rule on random likenesses, against the definition."""
+"""The greedy rule on numbers against a loop over pairs."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.kernels.duplicates.greedy import Undecided, settle
+from spark_jobs.kernels.duplicates.greedy import Candidate, Removal, settle
 
 
-def document(position: int, *waits_for: int, outdone: bool = False, compared: bool = True) -> Undecided:
-    return Undecided(position, outdone, compared, list(waits_for))
-
-
-def test_the_end_of_a_chain_is_kept_because_its_likeness_is_gone():
-    assert list(settle([document(1), document(2, 1), document(3, 2)])) == [(1, True), (2, False), (3, True)]
-
-
-def test_a_document_that_was_not_compared_with_all_is_left_open_and_so_are_those_that_wait_for_it():
-    assert list(settle([document(1, compared=False), document(2, 1), document(3)])) == [(3, True)]
-
-
-def test_one_kept_likeness_is_enough_even_if_more_may_be_found():
-    assert list(settle([document(1), document(2, 1, compared=False), document(3, outdone=True, compared=False)])) == [
-        (1, True),
-        (2, False),
-        (3, False),
+def candidates_of(*rows: tuple[int, int | None], similar: dict[int, list[tuple[int, float]]] | None = None):
+    """Candidates from (text, page) in order of priority; the first document of a text says what it is similar to."""
+    first: dict[int, int] = {}
+    for position, (text, _) in enumerate(rows):
+        first.setdefault(text, position)
+    return [
+        Candidate(position, text, page, tuple((similar or {}).get(text, ())) if first[text] == position else ())
+        for position, (text, page) in enumerate(rows)
     ]
 
 
+def test_no_chain_of_likenesses_removes_a_document():
+    """b is similar to a, and c to b but not to a: b goes, c stays."""
+    similar = {0: [(1, 0.8)], 1: [(0, 0.8), (2, 0.9)], 2: [(1, 0.9)]}
+    assert list(settle(candidates_of((0, None), (1, None), (2, None), similar=similar), exact=True)) == [
+        Removal(1, "near", 0, 0.8)
+    ]
+
+
+def test_every_kind_of_likeness_to_a_kept_document_is_named_with_the_first_one():
+    similar = {0: [(3, 0.7)], 1: [(3, 0.95)], 3: [(0, 0.7), (1, 0.95)]}
+    rows = ((0, 10), (1, 11), (3, 11), (0, 11))
+    assert list(settle(candidates_of(*rows, similar=similar), exact=True)) == [
+        Removal(2, "near", 0, 0.7),
+        Removal(2, "url", 1, None),
+        Removal(3, "exact", 0, 1.0),
+        Removal(3, "url", 1, None),
+    ]
+
+
+def test_a_text_whose_first_document_goes_for_its_page_lives_on_in_its_next_document():
+    rows = ((0, 10), (1, 10), (1, 11), (1, 12))
+    assert list(settle(candidates_of(*rows), exact=True)) == [Removal(1, "url", 0, None), Removal(3, "exact", 2, 1.0)]
+
+
+def test_equal_texts_may_stay():
+    assert list(settle(candidates_of((0, None), (0, None)), exact=False)) == []
+
+
 @given(
-    st.integers(1, 25).flatmap(
-        lambda n: st.tuples(st.just(n), st.sets(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)), max_size=60))
-    )
+    st.lists(st.tuples(st.integers(0, 6), st.one_of(st.none(), st.integers(0, 4))), max_size=25),
+    st.sets(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=12),
+    st.booleans(),
 )
-def test_all_are_decided_as_one_process_would_decide_them_and_prefixes_agree(graph):
-    count, pairs = graph
-    before = {later: [earlier for earlier in range(later) if (earlier, later) in pairs] for later in range(count)}
-    kept: set[int] = set()
-    for position in range(count):
-        if kept.isdisjoint(before[position]):
-            kept.add(position)
-    documents = [document(position, *before[position]) for position in range(count)]
-    assert dict(settle(documents)) == {position: position in kept for position in range(count)}
-    for length in range(count):
-        assert dict(settle(documents[:length])) == {position: position in kept for position in range(length)}
+def test_a_document_is_removed_exactly_if_a_kept_one_before_it_is_alike(rows, pairs, exact):
+    alike = {frozenset(pair) for pair in pairs if len(set(pair)) == 2}
+    similar: dict[int, list[tuple[int, float]]] = {}
+    for one, two in map(sorted, alike):
+        similar.setdefault(one, []).append((two, 0.9))
+        similar.setdefault(two, []).append((one, 0.9))
+    kept: list[int] = []
+    expected = set()
+    for position, (text, page) in enumerate(rows):
+        kinds = {}
+        for other in kept:
+            if exact and rows[other][0] == text:
+                kinds.setdefault("exact", other)
+            if frozenset((rows[other][0], text)) in alike:
+                kinds.setdefault("near", other)
+            if page is not None and rows[other][1] == page:
+                kinds.setdefault("url", other)
+        if kinds:
+            expected |= {(position, kind, other) for kind, other in kinds.items()}
+        else:
+            kept.append(position)
+    found = list(settle(candidates_of(*rows, similar=similar), exact=exact))
+    assert {(one.position, one.kind, one.representative) for one in found} == expected
+    assert {one.representative for one in found} <= set(kept)

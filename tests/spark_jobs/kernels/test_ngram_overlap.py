@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spark_jobs.kernels.duplicates.shingles import comparable_words
 from spark_jobs.kernels.evaluation.evaluation_sets import Item
-from spark_jobs.kernels.evaluation.ngram_overlap import Overlap, SetSize, build_index, overlaps, run_hashes
+from spark_jobs.kernels.evaluation.ngram_overlap import Overlap, SetSize, build_index, ngram_hashes, overlaps
 
 QUESTION = "Which of the three rivers that meet at the old mill is said to be the longest one?"
 WORDS = st.lists(st.sampled_from(["ab", "cd", "ef"]), max_size=12).map(" ".join)
@@ -82,6 +82,6 @@ def test_an_index_of_nothing_finds_nothing(text):
 
 def test_runs_hash_alike_wherever_they_stand_and_differ_in_order():
     words = [b"a", b"b", b"c", b"a", b"b", b"d", b"b", b"a"]
-    hashes = run_hashes(words, 2)
+    hashes = ngram_hashes(words, 2)
     assert hashes[0] == hashes[3] and hashes[0] != hashes[6]
-    assert len(run_hashes(words, 9)) == 0 and len(np.unique(run_hashes(words, 8))) == 1
+    assert len(ngram_hashes(words, 9)) == 0 and len(np.unique(ngram_hashes(words, 8))) == 1

@@ -3,7 +3,8 @@ from pydantic import ValidationError
 
 from schemas.plumbing.errors import UsageError
 from spark_jobs.kernels.gates.hashed_keys import HashedKeys
-from spark_jobs.kernels.gates.url_gate import Config, UrlGate, bare_url, load_url_gate, url_lists
+from spark_jobs.kernels.gates.url_gate import Config, UrlGate, load_url_gate, url_lists
+from spark_jobs.kernels.gates.url_keys import bare_url
 
 
 @pytest.fixture

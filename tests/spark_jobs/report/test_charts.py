@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from spark_jobs.report.charts import histogram, line, round_ticks, short_number
 from spark_jobs.report.signal_histograms import bin_edges, count_bins
 from spark_jobs.signals import SIGNALS
-from spark_jobs.stages.decide.policy import Rule
+from spark_jobs.stages.decide.signal_rules import SignalRule
 
 BY_KEY = {signal.key: signal for signal in SIGNALS}
 LIMITED = [signal for signal in SIGNALS if signal.default is not None]
 
 
-def passes(rule: Rule, value: float) -> bool:
+def passes(rule: SignalRule, value: float) -> bool:
     return (rule.min is None or value >= rule.min) and (rule.max is None or value <= rule.max)
 
 
@@ -38,7 +38,7 @@ def test_a_bin_lies_wholly_on_one_side_of_the_limits(signal, data):
     )
     if (low is None and high is None) or (low is not None and high is not None and low > high):
         low, high = None, 0
-    rule = Rule(signal=signal.key, name=signal.key, min=low, max=high)
+    rule = SignalRule(signal=signal.key, name=signal.key, min=low, max=high)
     edges = bin_edges(signal, rule)
     assert edges[0] == 0
     assert all(a < b for a, b in itertools.pairwise(edges))
@@ -57,7 +57,7 @@ def test_a_bin_lies_wholly_on_one_side_of_the_limits(signal, data):
     ],
 )
 def test_the_default_limits_are_ends_of_bins(key, limit):
-    assert limit in bin_edges(BY_KEY[key], Rule(signal=key))
+    assert limit in bin_edges(BY_KEY[key], SignalRule(signal=key))
 
 
 def test_bins_count_every_value_once():

@@ -11,11 +11,12 @@ import pytest
 
 from schemas.plumbing.errors import UsageError
 from schemas.tables.documents import DOCUMENTS
+from schemas.tables.reasons import reason_in_words
 from spark_jobs.lake import delta
+from spark_jobs.lake.tables import open_tables
 from spark_jobs.report import write_report
 from spark_jobs.report.edits import gather_edits
 from spark_jobs.report.ledger import StageRun
-from spark_jobs.report.tables import open_tables
 
 pytestmark = pytest.mark.spark
 
@@ -100,14 +101,17 @@ def test_the_funnel_loses_each_document_once_in_the_policy_s_order(page):
 
 
 def test_a_rule_counts_all_that_it_rejects_and_what_it_alone_rejects(page):
-    assert [row[:2] + row[3:6] for row in table_rows(page, "rules") if len(row) == 7] == [
+    assert [[row[0], row[2], *row[4:7]] for row in table_rows(page, "rules") if len(row) == 8] == [
         ["gopher_quality.word_count", "2", "0", "2", "100,100"],
         ["duplicate.exact", "1", "1", "3", "100,200"],
         ["duplicate.near", "1", "1", "3", "100,200"],
-        ["extract.not_html", "1", "1", "", ""],
+        ["extract.mime", "1", "1", "", ""],
         ["fineweb.list_ratio", "1", "0", "2", "100,100"],
         ["language.en", "1", "0", "2", "100,100"],
     ]
+    meanings = {row[0]: row[1] for row in table_rows(page, "rules") if len(row) == 8}
+    assert meanings["duplicate.near"] == "another document has a similar text, by verified similarity"
+    assert meanings["gopher_quality.word_count"] == "words, punctuation marks left out"
 
 
 def test_buckets_count_their_kept_documents(page):
@@ -120,8 +124,8 @@ def test_what_this_version_cannot_read_of_the_recorded_policy_is_said(page):
 
 def test_records_without_text_are_listed_by_reason(page):
     assert table_rows(page, "extraction") == [
-        ["failed", "timeout", "1", "no answer in 30 s"],
-        ["skipped", "not_html", "1", "image/png"],
+        ["failed", "timeout", "extraction took longer than a page may take", "1", "no answer in 30 s"],
+        ["skipped", "mime", reason_in_words("mime"), "1", "image/png"],
     ]
 
 

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from schemas.plumbing.errors import ContractError, UsageError
 from schemas.tables.decisions import DECISIONS
 from schemas.tables.documents import DOCUMENTS
-from schemas.tables.duplicates import CLUSTERS
+from schemas.tables.eligibility import ELIGIBILITY
 from spark_jobs.signals import SIGNALS_TABLE
-from spark_jobs.stages.decide.decide import decide, decisions, sources
+from spark_jobs.stages.decide.decide import decisions, eligibility, judge, sources
 from spark_jobs.stages.decide.policy import Policy
 
 REPETITION = "gopher_repetition.duplicate_line_fraction"
 LISTS = {"set_name": pa.list_(pa.string()), "item_share": pa.list_(pa.float64()), "incident_id": pa.list_(pa.string())}
-TYPES = LISTS | {field.name: field.type for table in (CLUSTERS, SIGNALS_TABLE, DOCUMENTS) for field in table.arrow()}
+TYPES = LISTS | {field.name: field.type for table in (SIGNALS_TABLE, DOCUMENTS) for field in table.arrow()}
 
 
 def policy_of(**keys: object) -> Policy:
@@ -34,9 +34,18 @@ def batch_of(policy: Policy, *rows: dict[str, object]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, names=columns)
 
 
+def closed(policy: Policy, batch: pa.RecordBatch, *rows: dict[str, object]) -> pa.RecordBatch:
+    """Judged, and then closed with the `kind` of likenesses and the `cluster_size` that the rows state."""
+    judged = eligibility(policy, batch)
+    assert tuple(judged.schema.names) == ELIGIBILITY.column_names
+    judged = judged.append_column("kind", pa.array([row.get("kind") for row in rows], pa.list_(pa.string())))
+    sizes = pa.array([row.get("cluster_size") for row in rows], pa.int64())
+    return decisions(policy, judged.append_column("cluster_size", sizes))
+
+
 def decided(policy: Policy, *rows: dict[str, object]) -> list[tuple]:
     """(rejected_by, weight, bucket) of each row."""
-    found = decisions(policy, batch_of(policy, *rows))
+    found = closed(policy, batch_of(policy, *rows), *rows)
     assert tuple(found.schema.names) == DECISIONS.column_names
     return [(row["rejected_by"], row["weight"], row["bucket"]) for row in found.to_pylist()]
 
@@ -193,11 +202,11 @@ def test_parts_of_evaluation_sets_reject_from_a_share_of_one_item_on():
 
 
 def test_what_a_training_run_was_harmed_by_is_rejected_unless_the_policy_says_otherwise():
-    rows = [{"incident_id": ["i1", "i2"]}, {"incident_id": None}, {"incident_id": ["i2"], "is_near_duplicate": True}]
+    rows = [{"incident_id": ["i1", "i2"]}, {"incident_id": None}, {"incident_id": ["i2"], "kind": ["near"]}]
     assert [rejected_by for rejected_by, _, _ in decided(policy_of(), *rows)] == [
         ["training.suspect"],
         [],
-        ["training.suspect", "duplicate.near"],
+        ["training.suspect"],
     ]
     forgiving = policy_of(training={"suspects": False})
     assert "suspects" not in {source.table.name for source in sources(forgiving)}
@@ -214,10 +223,10 @@ def test_a_record_without_text_meets_no_rule_but_its_own():
     policy = policy_of(languages=[{"language": "en"}], rules=["gopher_quality.word_count"], rights={"licences": ["by"]})
     nothing = {"language": None, "language_score": None, "is_measured": None}
     rows = [
-        nothing | {"extract_status": "skipped", "extract_reason": "url.list", "is_near_duplicate": True},
+        nothing | {"extract_status": "skipped", "extract_reason": "url.list", "kind": ["near"]},
         nothing | {"extract_status": "failed", "extract_reason": "timeout"},
     ]
-    found = decisions(policy, batch_of(policy, *rows)).to_pylist()
+    found = closed(policy, batch_of(policy, *rows), *rows).to_pylist()
     assert [(row["outcome"], row["rejected_by"], row["weight"]) for row in found] == [
         ("rejected", ["extract.url.list"], 0.0),
         ("failed", [], 0.0),
@@ -227,7 +236,7 @@ def test_a_record_without_text_meets_no_rule_but_its_own():
 def test_a_document_with_text_that_was_never_measured_is_an_error():
     policy = policy_of()
     with pytest.raises(ContractError, match="7 has text but no signals"):
-        decide(policy, batch_of(policy, {}, {"doc_id": "7", "is_measured": None}))
+        judge(policy, batch_of(policy, {}, {"doc_id": "7", "is_measured": None}))
 
 
 def test_nothing_in_gives_nothing_out():
@@ -245,7 +254,6 @@ def test_columns_that_no_rule_looks_at_are_not_asked_for():
     assert asked == {
         "documents": ("crawl", "extract_status", "extract_reason", "language", "language_score"),
         "signals": (),
-        "near_duplicates": (),
         "suspects": ("incident_id",),
     }
 
@@ -258,7 +266,7 @@ ROWS = st.fixed_dictionaries(
         "perplexity_value": VALUES,
         "gopher_quality_word_count": st.integers(0, 200),
         "cluster_size": st.one_of(st.none(), st.integers(2, 2000)),
-        "is_exact_duplicate": st.sampled_from([True, None]),
+        "kind": st.sampled_from([["exact"], ["exact", "near"], ["url"], [], None]),
         "robots": st.one_of(st.none(), st.lists(st.sampled_from(["noai", "noindex"]))),
     }
 )
@@ -275,7 +283,16 @@ def test_decisions_do_not_depend_on_how_rows_are_batched(rows, data):
     )
     whole = batch_of(policy, *rows)
     cut = data.draw(st.integers(0, len(rows)))
-    parts = [decisions(policy, part).to_pylist() for part in (whole.slice(0, cut), whole.slice(cut))]
-    assert [row for part in parts for row in part] == decisions(policy, whole).to_pylist()
-    found = decide(policy, whole)
-    assert np.array_equal(found.kept, found.weight > 0)
+    parts = [
+        closed(policy, part, *some).to_pylist()
+        for part, some in ((whole.slice(0, cut), rows[:cut]), (whole.slice(cut), rows[cut:]))
+    ]
+    together = closed(policy, whole, *rows).to_pylist()
+    assert [row for part in parts for row in part] == together
+    assert all((row["outcome"] == "kept") == (row["weight"] > 0) for row in together)
+    for row, stated in zip(together, rows, strict=True):
+        # Only what no other rule rejects is asked whether it repeats something.
+        if any(rule.startswith("duplicate.") for rule in row["rejected_by"]):
+            assert row["rejected_by"] == [f"duplicate.{kind}" for kind in stated["kind"]]
+    found = judge(policy, whole)
+    assert np.array_equal(found.eligible, found.weight > 0)

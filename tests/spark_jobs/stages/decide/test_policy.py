@@ -10,8 +10,9 @@ from schemas.plumbing.configuration import config_hash, config_json, load_config
 from schemas.plumbing.errors import UsageError
 from spark_jobs.recipes import bundled
 from spark_jobs.signals import SIGNALS
-from spark_jobs.stages.decide.policy import Policy, require_languages, require_models
+from spark_jobs.stages.decide.policy import Policy
 from spark_jobs.stages.decide.recorded_policy import recorded_policy
+from spark_jobs.stages.decide.requirements import require_languages, require_models
 from spark_jobs.stages.decide.select_corpus import Config
 
 GERMAN = "name: x\nrules: [fineweb.char_dup_ratio]\nlanguages: [{language: de, limits: "

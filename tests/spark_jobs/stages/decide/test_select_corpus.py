@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pyspark.sql import DataFrame
 
 from schemas.tables.decisions import DECISIONS
 from schemas.tables.decontamination import DECONTAMINATION
-from schemas.tables.duplicates import CLUSTERS, EXACT_DUPLICATES, NEAR_DUPLICATES, URL_DUPLICATES
+from schemas.tables.duplicates import CLUSTERS, DUPLICATES
 from schemas.tables.incidents import SUSPECTS
 from spark_jobs.signals import SIGNALS, SIGNALS_TABLE
+from spark_jobs.stages.decide import judge_eligible
 from spark_jobs.stages.decide.policy import Policy
 from spark_jobs.stages.decide.select_corpus import Config, transform
 
@@ -45,10 +47,6 @@ def signals_of(spark, rows: dict[str, dict[str, float]]) -> DataFrame:
     return spark.createDataFrame(values, SIGNALS_TABLE.spark())
 
 
-def duplicates_of(spark, table, *doc_ids: str) -> DataFrame:
-    return spark.createDataFrame([(doc_id, "c1", "earlier", 1.0, "rule") for doc_id in doc_ids], table.spark())
-
-
 def decided(
     spark,
     documents: DataFrame,
@@ -59,23 +57,22 @@ def decided(
     overlaps: tuple[tuple[str, str, float], ...] = (),
     policy: Policy = POLICY,
 ) -> DataFrame:
-    duplicates = (duplicates_of(spark, EXACT_DUPLICATES, *exact), duplicates_of(spark, NEAR_DUPLICATES, *near))
-    same_urls = spark.createDataFrame(
-        [(doc_id, "c1", "earlier", "page", "rule") for doc_id in url], URL_DUPLICATES.spark()
-    )
-    clusters = spark.createDataFrame([], CLUSTERS.spark())
+    """Judged, then closed with the duplicates that are stated."""
     rows = [(doc_id, "c1", name, 1, 0.1, 1, share, "item", "rule") for doc_id, name, share in overlaps]
     contaminated = spark.createDataFrame(rows, DECONTAMINATION.spark())
     suspects = spark.createDataFrame([], SUSPECTS.spark())
+    config = Config(policy=policy)
+    judged = judge_eligible.transform(documents, signals_of(spark, signals), contaminated, suspects, config=config)
+    duplicates = [
+        (doc_id, "c1", kind, "earlier", None if kind == "url" else 1.0, "rule")
+        for kind, doc_ids in (("exact", exact), ("near", near), ("url", url))
+        for doc_id in doc_ids
+    ]
     return transform(
-        documents,
-        signals_of(spark, signals),
-        *duplicates,
-        same_urls,
-        clusters,
-        contaminated,
-        suspects,
-        config=Config(policy=policy),
+        judged,
+        spark.createDataFrame(duplicates, DUPLICATES.spark()),
+        spark.createDataFrame([], CLUSTERS.spark()),
+        config=config,
     )
 
 
@@ -99,7 +96,7 @@ def test_every_document_is_decided_with_every_rule_against_it(spark, documents_o
         {"doc_id": "no_language", "text": "?"},
         {"doc_id": "copy", **ENGLISH},
         {"doc_id": "near_copy", **ENGLISH},
-        {"doc_id": "image", "extract_status": "skipped", "extract_reason": "not_html", "text_hash": None},
+        {"doc_id": "image", "extract_status": "skipped", "extract_reason": "mime", "text_hash": None},
         {"doc_id": "hung", "extract_status": "failed", "extract_reason": "timeout", "text_hash": None},
     )
     signals = {
@@ -118,8 +115,8 @@ def test_every_document_is_decided_with_every_rule_against_it(spark, documents_o
             spark,
             documents,
             signals,
-            exact=("copy", "everything_wrong"),
-            near=("near_copy", "everything_wrong", "image"),
+            exact=("copy",),
+            near=("copy", "near_copy"),
         )
     )
     assert actual == {
@@ -134,16 +131,14 @@ def test_every_document_is_decided_with_every_rule_against_it(spark, documents_o
                 "fineweb.char_dup_ratio",
                 "gopher_quality.word_count",
                 "short",
-                "duplicate.exact",
-                "duplicate.near",
             ],
             0.0,
         ),
         "unsure": ("rejected", ["language.en"], 0.0),
         "no_language": ("rejected", ["language.en"], 0.0),
-        "copy": ("rejected", ["duplicate.exact"], 0.0),
+        "copy": ("rejected", ["duplicate.exact", "duplicate.near"], 0.0),
         "near_copy": ("rejected", ["duplicate.near"], 0.0),
-        "image": ("rejected", ["extract.not_html"], 0.0),
+        "image": ("rejected", ["extract.mime"], 0.0),
         "hung": ("failed", [], 0.0),
     }
 
@@ -187,12 +182,10 @@ def test_a_document_with_parts_of_evaluation_sets_is_rejected_for_each(spark, do
 def test_keep_all_keeps_all_that_has_text(spark, documents_of):
     documents = documents_of(
         {"doc_id": "a", "text": "t"},
-        {"doc_id": "b", "extract_status": "skipped", "extract_reason": "empty", "text_hash": None},
+        {"doc_id": "b", "extract_status": "skipped", "extract_reason": "empty_body", "text_hash": None},
     )
-    actual = rows_of(
-        decided(spark, documents, {"a": {}}, exact=("a",), near=("a",), policy=Config(policy="keep_all").policy)
-    )
-    assert actual == {"a": ("kept", [], 1.0), "b": ("rejected", ["extract.empty"], 0.0)}
+    actual = rows_of(decided(spark, documents, {"a": {}}, policy=Config(policy="keep_all").policy))
+    assert actual == {"a": ("kept", [], 1.0), "b": ("rejected", ["extract.empty_body"], 0.0)}
 
 
 def test_a_document_that_was_never_measured_stops_the_run(spark, documents_of):
@@ -217,4 +210,37 @@ def test_deciding_reads_no_text(spark, documents_of, tmp_path):
         "extract_reason",
         "language",
         "language_score",
+    }
+
+
+def test_rules_on_columns_of_documents_are_decided_on_spark(spark, documents_of):
+    policy = Policy.model_validate(
+        {
+            "name": "columns",
+            "rules": [
+                {"column": "domain", "none_of": ["bücher.example", "*.gov.example"]},
+                {"column": "date", "min": "2015-01-01", "missing": "reject"},
+                {"column": "fetched_at", "max": "2026-01-31"},
+                {"column": "http_status", "max": 299},
+                {"column": "robots", "none_of": ["noai"]},
+            ],
+        }
+    )
+    fetched = datetime(2026, 1, 31, 23, 59, tzinfo=UTC)
+    good = ENGLISH | {"domain": "a.example", "date": "2015-01-01", "fetched_at": fetched, "http_status": 200}
+    rows = {
+        "good": good | {"robots": ["all"]},
+        "idn": good | {"domain": "xn--bcher-kva.example", "robots": []},
+        "state": good | {"domain": "a.gov.example", "date": "2014-12-31"},
+        "late": good | {"fetched_at": fetched + timedelta(minutes=1)},
+        "undated": good | {"date": None, "http_status": 404, "robots": ["noai", "noindex"]},
+    }
+    documents = documents_of(*({"doc_id": doc_id} | row for doc_id, row in rows.items()))
+    found = rows_of(decided(spark, documents, dict.fromkeys(rows, GOOD), policy=policy))
+    assert {doc_id: rejected_by for doc_id, (_, rejected_by, _) in found.items()} == {
+        "good": [],
+        "idn": ["documents.domain"],
+        "state": ["documents.domain", "documents.date"],
+        "late": ["documents.fetched_at"],
+        "undated": ["documents.date", "documents.http_status", "documents.robots"],
     }

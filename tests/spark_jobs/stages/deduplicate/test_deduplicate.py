@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 
 import pytest
 from pyspark.sql import DataFrame, Observation, SparkSession
@@ -203,6 +204,61 @@ def test_a_hot_bucket_is_counted_and_costs_its_size(spark):
     assert {representative for representative, _ in evidence(decided(tables, settings)[DUPLICATES.name]).values()} == {
         "d0000"
     }
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept"), [("best", {"a": "c", "b": "c", "e": "d"}), ("newest", {"b": "a", "c": "a", "d": "e"})]
+)
+def test_one_capture_stands_for_a_page(spark, keep, kept):
+    captures = [
+        ("a", "one", "http://example.org/page", datetime(2024, 3, 1, tzinfo=UTC), 5),
+        ("b", "one", "https://www.example.org/page?utm_source=x", None, None),
+        ("c", "one", "https://example.org/page#top", datetime(2024, 2, 1, tzinfo=UTC), 9),
+        ("d", "two", "https://example.org/other", datetime(2024, 1, 1, tzinfo=UTC), 3),
+        ("e", "two", "https://example.org/other", datetime(2024, 5, 1, tzinfo=UTC), 2),
+        ("f", "two", "dns:example.org", None, None),
+        ("g", "two", None, None, None),
+        ("h", "two", "https://example.org/third", None, None),
+    ]
+    # Captures of a page have different texts here, so that nothing but the URL makes them alike.
+    documents = spark.createDataFrame(
+        [(doc_id, crawl, f"text of {doc_id}", url, at) for doc_id, crawl, url, at, _ in captures],
+        "doc_id string, crawl string, text_hash string, url string, fetched_at timestamp",
+    )
+    eligibility = [(doc_id, crawl, "p", "eligible", [], 1.0, None) for doc_id, crawl, *_ in captures]
+    rows = deduplicate.transform(
+        documents.repartition(3),
+        spark.createDataFrame(eligibility, ELIGIBILITY.spark()),
+        spark.createDataFrame([("one", 0), ("two", 1)], "crawl string, ordinal int"),
+        spark.createDataFrame(
+            [(doc_id, count) for doc_id, *_, count in captures], "doc_id string, gopher_quality_word_count long"
+        ),
+        *empty_pairs(spark),
+        config=Settings(**ALL | {"keep": keep}),
+    ).collect()
+    assert {row.doc_id: row.representative_id for row in rows} == kept
+    assert {(row.kind, row.similarity) for row in rows} == {("url", None)}
+
+
+@pytest.mark.parametrize("keep", ["best", "newest"])
+def test_a_crawl_that_entered_later_never_replaces_a_capture_of_an_earlier_one_whatever_their_names(spark, keep):
+    documents = spark.createDataFrame(
+        [
+            ("a", "z", "text a", "http://example.org/", datetime(2020, 1, 1, tzinfo=UTC)),
+            ("b", "a", "text b", "http://example.org/", datetime(2024, 1, 1, tzinfo=UTC)),
+        ],
+        "doc_id string, crawl string, text_hash string, url string, fetched_at timestamp",
+    )
+    eligibility = [(doc_id, crawl, "p", "eligible", [], 1.0, None) for doc_id, crawl in (("a", "z"), ("b", "a"))]
+    rows = deduplicate.transform(
+        documents,
+        spark.createDataFrame(eligibility, ELIGIBILITY.spark()),
+        spark.createDataFrame([("z", 0), ("a", 1)], "crawl string, ordinal int"),
+        spark.createDataFrame([("a", 1), ("b", 9)], "doc_id string, gopher_quality_word_count long"),
+        *empty_pairs(spark),
+        config=Settings(**ALL | {"keep": keep}),
+    ).collect()
+    assert [(row.doc_id, row.representative_id) for row in rows] == [("b", "a")]
 
 
 def test_an_empty_lake_has_no_duplicates(spark):

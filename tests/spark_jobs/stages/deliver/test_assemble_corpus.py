@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
-import xxhash
 from pyspark.sql import DataFrame
 
 from schemas.tables.corpus import CORPUS
 from schemas.tables.decisions import DECISIONS
 from schemas.tables.spans import LINE_SPANS, PII_SPANS, REPEATED_SPANS
 from spark_jobs.lake import delta
+from spark_jobs.lake.session import BROADCAST_KEPT
 from spark_jobs.lake.stage import Lake, run_stage
 from spark_jobs.stages.deliver.assemble_corpus import STAGE, Config, transform
 
@@ -81,11 +83,11 @@ def test_kept_documents_enter_with_all_their_edits(spark, documents_of):
         ("edited", "c1", "books", None, None, None, 1.0, None, "The river of Ada, <EMAIL>.", "a.warc.gz", 0),
     }
     for broadcast_kept in (True, False):
-        config = Config(source="books", broadcast_kept=broadcast_kept)
-        corpus = transform(documents, decisions, *spans_of(spark, spans), config=config)
+        spark.conf.set(BROADCAST_KEPT, broadcast_kept)
+        corpus = transform(documents, decisions, *spans_of(spark, spans), config=Config(source="books"))
         rows = corpus.collect()
         assert {tuple(value for name, value in row.asDict().items() if name != "text_hash") for row in rows} == expected
-        assert {row.text_hash for row in rows} == {xxhash.xxh3_128_hexdigest(row.text.encode()) for row in rows}
+        assert {row.text_hash for row in rows} == {hashlib.sha256(row.text.encode()).hexdigest() for row in rows}
 
 
 def test_documents_that_are_edited_and_left_empty_are_counted_and_stored_by_language(spark, documents_of, tmp_path):

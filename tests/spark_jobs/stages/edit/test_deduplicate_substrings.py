@@ -14,6 +14,7 @@ from bench.suffix_array import repeated_tokens
 from schemas.tables.decisions import DECISIONS
 from schemas.tables.spans import REPEATED_SPANS
 from spark_jobs.lake import delta
+from spark_jobs.lake.session import BROADCAST_KEPT
 from spark_jobs.stages.edit.deduplicate_substrings import STAGE, Config, transform
 
 pytestmark = pytest.mark.spark
@@ -36,7 +37,9 @@ def inputs_of(spark, rows: list[tuple[str, str, str, float, str]]) -> list[DataF
     signals = spark.createDataFrame(
         [(row[0], row[1], row[3]) for row in rows], "doc_id string, crawl string, gopher_quality_word_count double"
     )
-    return [documents.repartition(3), spark.createDataFrame(values, DECISIONS.spark()), signals]
+    ordinals = [(crawl, number) for number, crawl in enumerate(sorted({row[1] for row in rows}))]
+    crawls = spark.createDataFrame(ordinals, "crawl string, ordinal int")
+    return [documents.repartition(3), spark.createDataFrame(values, DECISIONS.spark()), signals, crawls]
 
 
 def spans_of(spark, rows: list[tuple[str, str, str, float, str]], config: Config) -> list[tuple]:
@@ -80,10 +83,9 @@ def by_priority(rows):
 
 @pytest.mark.parametrize(("anchor_tokens", "broadcast_kept"), [(12, True), (4, False)])
 def test_repeated_windows_are_those_of_a_suffix_array(spark, anchor_tokens, broadcast_kept):
+    spark.conf.set(BROADCAST_KEPT, broadcast_kept)
     rows = planted_documents(150, seed=anchor_tokens)
-    spans = spans_of(
-        spark, rows, Config(substring_tokens=20, anchor_tokens=anchor_tokens, broadcast_kept=broadcast_kept)
-    )
+    spans = spans_of(spark, rows, Config(substring_tokens=20, anchor_tokens=anchor_tokens))
     kept = by_priority(rows)
     removed = 0
     for row, repeated in zip(kept, repeated_tokens([row[2].split() for row in kept], 20), strict=True):

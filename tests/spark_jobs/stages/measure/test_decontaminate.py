@@ -39,7 +39,7 @@ def test_overlaps_are_stored_by_document_and_set_and_reported_by_set(spark, docu
         {"doc_id": "whole", "text": f"Quiz\n{QUESTION.upper()}"},
         {"doc_id": "part", "text": " ".join(QUESTION.split()[:15])},
         {"doc_id": "clean", "text": "The mill stands where three rivers meet."},
-        {"doc_id": "skipped", "extract_status": "skipped", "extract_reason": "not_html", "text_hash": None},
+        {"doc_id": "skipped", "extract_status": "skipped", "extract_reason": "mime", "text_hash": None},
     )
     config = Config(sets={"rivers": str(rivers), "again": {"path": rivers, "fields": ["text"]}})
     run = run_stage(STAGE, Lake(spark, str(tmp_path), "c1", {"documents": documents.repartition(3)}), config)

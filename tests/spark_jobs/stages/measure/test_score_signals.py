@@ -25,7 +25,7 @@ TEXTS = {
 def test_each_extracted_document_has_the_values_of_its_text(documents_of):
     documents = documents_of(
         *({"doc_id": doc_id, "text": text} for doc_id, text in TEXTS.items()),
-        {"doc_id": "skipped", "extract_status": "skipped", "extract_reason": "not_html", "text_hash": None},
+        {"doc_id": "skipped", "extract_status": "skipped", "extract_reason": "mime", "text_hash": None},
         {"doc_id": "failed", "extract_status": "failed", "extract_reason": "timeout", "text_hash": None},
     )
     rows = transform(documents.repartition(3), config=Config()).collect()
