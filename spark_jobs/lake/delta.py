@@ -48,13 +48,14 @@ def write_table(
     verify: Callable[[dict[str, int]], None] = lambda counts: None,
     application: tuple[str, int] | None = None,
     since: int | None = None,
+    standing: Callable[[DataFrame], DataFrame] = lambda rows: rows,
 ) -> tuple[int, dict[str, int]]:
     """Replace the table, or the rows that `replace_where` selects, or `append` to it, in one transaction.
 
-    Gives the version that was committed, and counts: `rows` and the aggregates of `observe`, gathered during the write
-    without a second scan. For an append they are those of the whole table as it becomes, which are scanned, and
-    `appended_rows`. `verify` gets the counts before the commit: what it raises leaves the table at its version. So does
-    a row that breaks a check, whose key the error names.
+    Gives the version that was committed, and counts: `rows` and the aggregates of `observe`, gathered during the
+    write without a second scan. For an append they are those of the rows that are `standing` in the table as it
+    becomes, which are scanned, and `appended_rows`. `verify` gets the counts before the commit: what it raises
+    leaves the table at its version. So does a row that breaks a check, whose key the error names.
 
     Repeating a killed write leaves the same rows, if what is appended is what the table lacks. `since` is the version
     from which that was told; an append to another one is refused, as `ContractError` or as Delta's conflict.
@@ -75,7 +76,8 @@ def write_table(
     counts = dict(observation.get)
     if append:
         stored = read_table(spark, lake, table, version=transaction.read_version)
-        whole = stored.union(transaction.added().select(*table.column_names)).agg(*_counts(observe)).first()
+        becomes = standing(stored.union(transaction.added().select(*table.column_names)))
+        whole = becomes.agg(*_counts(observe)).first()
         assert whole is not None
         counts = {"appended_rows": counts["rows"], **whole.asDict()}
     verify(counts)

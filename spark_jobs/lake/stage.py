@@ -66,6 +66,12 @@ class Stage:
     before the commit, with the lake as the stage read it."""
     counts: Callable[[], Mapping[str, Column]] = dict
     """Aggregates observed during the write, for the ledger and the report."""
+    standing: Callable[..., DataFrame] | None = None
+    """For a stage that grows: `standing(written, *inputs)` are the rows of its table that still hold, which are what is
+    counted and conserved; all unless given."""
+    sees_versions: bool = False
+    """Whether `transform` and `grow` also take `versions`, the Delta version of each table that they read, by name; a
+    table that the lake lacks has none."""
     observes_reading: bool = False
     """Whether the transform also takes `observation`, and counts in it what it reads but does not give out."""
     models: Callable[[Any], Mapping[str, str]] = field(default=lambda config: {})
@@ -213,13 +219,14 @@ def _write(stage: Stage, lake: Lake, config: Config, started_at: datetime) -> tu
         for table in stage.reads:
             there.require_checks(table, stage.scope)
         reading = {"observation": Observation(f"read by {stage.name}")} if stage.observes_reading else {}
+        options = reading | ({"versions": there.versions} if stage.sees_versions else {})
         tables = [there.read(table, stage.scope) for table in (*stage.reads, *stage.state)]
         added = (
-            stage.grow(there.read(stage.writes, stage.scope), *tables, config=config, **reading)
+            stage.grow(there.read(stage.writes, stage.scope), *tables, config=config, **options)
             if stage.grow and there.has(stage.writes)
             else None
         )
-        output = stage.transform(*tables, config=config, **reading) if added is None else added
+        output = stage.transform(*tables, config=config, **options) if added is None else added
 
     def with_reading(counts: dict[str, int]) -> dict[str, int]:
         return counts | {name: count for observation in reading.values() for name, count in observation.get.items()}
@@ -241,6 +248,7 @@ def _write(stage: Stage, lake: Lake, config: Config, started_at: datetime) -> tu
             verify=verify,
             application=(_application(stage, lake), microseconds(started_at)),
             since=there.versions[stage.writes.name] if added is not None else None,
+            standing=lambda written: stage.standing(written, *tables) if stage.standing else written,
         )
     return version, with_reading(counts)
 

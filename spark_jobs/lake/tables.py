@@ -28,6 +28,7 @@ from schemas.tables.quarantine import QUARANTINE
 from schemas.tables.runs import RUNS
 from schemas.tables.spans import SPANS
 from schemas.tables.tokens import TOKENIZERS, TOKENS
+from schemas.tables.withdrawn import WITHDRAWN
 from spark_jobs.lake import delta
 from spark_jobs.signals import SIGNALS_TABLE
 
@@ -50,6 +51,7 @@ TABLES: tuple[Table, ...] = (
     EMPTIED,
     TOKENIZERS,
     TOKENS,
+    WITHDRAWN,
     INCIDENTS,
     SUSPECTS,
     CRAWLS,

@@ -26,6 +26,7 @@ from schemas.tables.quarantine import QUARANTINE
 from schemas.tables.runs import RUNS
 from schemas.tables.spans import REPEATED_SPANS
 from schemas.tables.tokens import TOKENIZERS, TOKENS
+from schemas.tables.withdrawn import WITHDRAWN
 from spark_jobs.kernels.models.calibration import CalibrationPoint, Confusion, LabelFigures
 from spark_jobs.kernels.models.classifier import ClassifierCard, ShareThreshold
 from spark_jobs.kernels.models.kenlm_model import LanguageModelCard, Percentile
@@ -315,6 +316,10 @@ def small_lake(spark, tmp_path_factory) -> str:
             }
             | {"tokenizer": "fedcba9876543210", "text_hash": "0" * 64}
             for number, key, n in ((1, 7, 100), (8, -7, 10))
+        ],
+        WITHDRAWN: [
+            {"doc_id": doc_id(3), "source": "web", "increment": 1, "withdrawal": 2}
+            | {"tokens_version": 5, "n_tokens": 12, "reason": "left"}
         ],
         RUNS: [
             ledger_entry("extract_text", "{}", 1, 61.0, 8),

@@ -54,8 +54,9 @@ def trained_stretches(plan: Plan, table: TokenTable, *, steps: int, skips: Skips
     """At most `most` documents of each source's first part, evenly spaced over what `steps` steps have read of it."""
     until = batch_of_step(steps, skips)
     cursors = plan.cursors(until)
+    increments = {part.source: part.number for part in reversed(plan.parts)}
     for number, part in enumerate(plan.parts):
-        if part.number or part.layer:
+        if (part.number, part.layer) != (increments[part.source], 0):
             continue
         reader = PartReader(table, part.source, part.number)
         layers = [n for n, other in enumerate(plan.parts) if (other.source, other.number) == (part.source, part.number)]
@@ -84,8 +85,8 @@ def untrained_stretches(
 
 
 def document_starts(reader: PartReader, first: int, end: int, most: int) -> list[int]:
-    """Where at most `most` documents begin that have enough tokens in `[first, end)`: the first such of each of
-    `most` equal stretches."""
+    """Where at most `most` documents begin that have enough tokens in `[first, end)` and are not withdrawn: the first
+    such of each of `most` equal stretches."""
     found = []
     for number in range(most):
         low, high = (first + (end - first) * place // most for place in (number, number + 1))
@@ -99,7 +100,7 @@ def document_starts(reader: PartReader, first: int, end: int, most: int) -> list
             (
                 start
                 for start, stop in pairwise([*starts, limit])
-                if stop - start > PROMPT + CONTINUATION and start < high
+                if stop - start > PROMPT + CONTINUATION and start < high and not _is_withdrawn(reader, start)
             ),
             None,
         )
@@ -131,6 +132,11 @@ def probe(stretches: list[Stretch], likeliest: Callable[[np.ndarray], np.ndarray
     return [
         Memorised(reads, len(given[reads]), *shares[reads], sum(given[reads]) / len(given[reads])) for reads in order
     ]
+
+
+def _is_withdrawn(reader: PartReader, start: int) -> bool:
+    """Whether the text that begins there must not be read any more."""
+    return bool(reader.withdrawn(start, start + 1, frozenset())[0])
 
 
 def _tokens(reader: PartReader, start: int) -> tuple[int, ...]:
