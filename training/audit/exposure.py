@@ -43,8 +43,8 @@ def exposures(
     skipped are left out, and so are readings after the run knew that the document is withdrawn."""
     found: list[Exposure] = []
     until = batch_of_step(steps, skips)
-    known = {count: table.withdrawn.first(count) for count in {0, *(count for _, count in pick_ups)}}
     places: dict[tuple[str, int], list[tuple[str, int, int]]] = {}
+    known = {count: table.withdrawn.first(count) for count in {0, *(count for _, count in pick_ups)}}
     for number, part in enumerate(plan.parts):
         reader = PartReader(table, part.source, part.number)
         increment = part.source, part.number

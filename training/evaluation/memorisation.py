@@ -54,8 +54,9 @@ def trained_stretches(plan: Plan, table: TokenTable, *, steps: int, skips: Skips
     """At most `most` documents of each source's first part, evenly spaced over what `steps` steps have read of it."""
     until = batch_of_step(steps, skips)
     cursors = plan.cursors(until)
+    increments = {part.source: part.number for part in reversed(plan.parts)}
     for number, part in enumerate(plan.parts):
-        if part.number or part.layer:
+        if (part.number, part.layer) != (increments[part.source], 0):
             continue
         reader = PartReader(table, part.source, part.number)
         layers = [n for n, other in enumerate(plan.parts) if (other.source, other.number) == (part.source, part.number)]
