@@ -67,7 +67,7 @@ def write_lake(lake: Path, tokens: int, files: int) -> None:
             "n_tokens": pa.array(sizes.astype(np.int32)),
             "tokens": pa.Array.from_buffers(pa.binary(), count, [None, pa.py_buffer(offsets), pa.py_buffer(values)]),
             "tokenizer": pa.array(["f" * 64] * count),
-            "text_hash": pa.array(["0" * 32] * count),
+            "text_hash": pa.array(["0" * 64] * count),
         }
         path = location / f"part-{file:05d}.parquet"
         pq.write_table(pa.table(columns, schema=schema), path)

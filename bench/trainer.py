@@ -65,7 +65,7 @@ def write_random_lake(folder: Path) -> Path:
             "n_tokens": [DOCUMENT_TOKENS] * count,
             "tokens": [row.tobytes() for row in tokens],
             "tokenizer": ["f" * 64] * count,
-            "text_hash": ["0" * 32] * count,
+            "text_hash": ["0" * 64] * count,
         }
         write_deltalake(
             str(folder / "tokens"),

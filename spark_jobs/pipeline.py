@@ -22,7 +22,13 @@ from spark_jobs.stages.deduplicate import (
     index_bands,
     minhash_signatures,
 )
-from spark_jobs.stages.deliver import assemble_corpus, tokenize_corpus, train_tokenizer
+from spark_jobs.stages.deliver import (
+    assemble_corpus,
+    record_emptied,
+    tokenize_corpus,
+    train_tokenizer,
+    withdraw_documents,
+)
 from spark_jobs.stages.edit import deduplicate_substrings, edit_lines, redact_pii
 from spark_jobs.stages.measure import decontaminate, score_lines, score_signals
 from spark_jobs.stages.read import extract_text, screen_safety
@@ -50,6 +56,8 @@ DECIDE: tuple[Stage, ...] = (
     redact_pii.STAGE,
     deduplicate_substrings.STAGE,
     assemble_corpus.STAGE,
+    record_emptied.STAGE,
+    withdraw_documents.STAGE,
     train_tokenizer.STAGE,
     tokenize_corpus.STAGE,
 )

@@ -115,15 +115,15 @@ def measure_again(opened: Lake, config: PipelineKeys, crawls: Iterable[str]) -> 
     measured = []
     for crawl in crawls:
         of_crawl = opened.of_crawl(crawl)
-        if any((stage.name, crawl) not in of_crawl.newest_runs for stage in READ):
+        if any(of_crawl.ledger.newest(stage.name, crawl) is None for stage in READ):
             log.warning("this crawl was never read to its end, and takes no part: run it again", crawl=crawl)
             continue
         for stage in MEASURE:
             settings = settings_of(stage, config)
             if not stage.enabled(settings):
                 continue
-            done = of_crawl.newest_runs.get((stage.name, crawl))
-            if done is None or done["config"] != config_json(settings):
+            done = of_crawl.ledger.newest(stage.name, crawl)
+            if done is None or done.config != config_json(settings):
                 run_stage(stage, of_crawl, settings)
         measured.append(crawl)
     return measured
@@ -145,7 +145,7 @@ def decide(
 
 
 def was_judged(opened: Lake, crawl: str) -> bool:
-    return (judge_eligible.STAGE.name, crawl) in opened.newest_runs
+    return opened.ledger.newest(judge_eligible.STAGE.name, crawl) is not None
 
 
 def open_lake(spark: SparkSession, config: PipelineKeys, *, lake: str, outside: dict[str, Any]) -> Lake:
@@ -165,7 +165,13 @@ def summarize(opened: Lake, runs: Runs, decided: Sequence[str], asked: Sequence[
     """Counts from the ledger, rules from `decisions`; `asked` are the crawls that the command was about."""
     counts = {crawl: runs["select_corpus", crawl].counts for crawl in decided}
     outcomes = {
-        crawl: Outcome(count["rows"], count["kept"], count["rejected"], count["failed"])
+        crawl: Outcome(
+            count["rows"],
+            count["kept"],
+            count["rejected"],
+            count["failed"],
+            left_empty=runs["record_emptied", crawl].counts["rows"],
+        )
         for crawl, count in counts.items()
     }
     for crawl, outcome in outcomes.items():
@@ -186,8 +192,8 @@ def recorded_settings(spark: SparkSession, lake: str) -> dict[str, Any]:
     decided last."""
     opened = Lake(spark, lake, "", {})
     newest: dict[str, Any] = {}
-    for (name, _), run in sorted(opened.newest_runs.items(), key=lambda item: item[1]["started_at"]):
-        newest[name] = json.loads(run["config"])
+    for entry in opened.ledger.entries():
+        newest[entry.stage] = json.loads(entry.config)
     if not newest:
         raise UsageError(f"--lake {lake}: no stage has run there; name a pipeline")
     keys = {

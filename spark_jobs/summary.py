@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from schemas.tables.emptied import LEFT_EMPTY
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the records of a crawl, or of several. records = kept + rejected + failed, always."""
+    """What became of the records of a crawl, or of several. records = kept + rejected + failed, always; `left_empty`
+    of the kept ones are in no corpus."""
 
     records: int
     kept: int
     rejected: int
     failed: int
+    left_empty: int
 
     def line(self) -> str:
         return f"records in {self.records:,} = kept {self.kept:,} + rejected {self.rejected:,} + failed {self.failed:,}"
@@ -36,7 +40,7 @@ class Summary:
     @property
     def outcome(self) -> Outcome:
         """Of all of `crawls` together."""
-        sums = zip(*((o.records, o.kept, o.rejected, o.failed) for o in self.crawls.values()), strict=True)
+        sums = zip(*(astuple(outcome) for outcome in self.crawls.values()), strict=True)
         return Outcome(*map(sum, sums))
 
     def lines(self) -> list[str]:
@@ -49,6 +53,7 @@ class Summary:
             *(by_crawl if len(by_crawl) > 1 else []),
             f"rejects by rule (a document may fail several){'' if rules else ': none'}",
             *rules,
+            f"left empty by their edits, of the kept ({LEFT_EMPTY}): {self.outcome.left_empty:,}",
             f"duplicates: {kinds}",
             f"tokens: {self.tokens:,}",
             f"lake: {self.lake}, crawls {self.lake_crawls:,}, kept documents {self.lake_kept:,}",

@@ -32,12 +32,14 @@ from training.order.skips import StepBatches, batch_of_step, recorded_skips, tok
 from training.prepare import Job
 from training.reading.batch import Batch
 from training.reading.loader import Reader, prefetch
+from training.reading.withdrawn import Withdrawn
 from training.spikes.guard import SpikeGuard
 from training.spikes.spikes import Verdict
 from training.watching.heartbeat import Heartbeat
 from training.watching.statistics import LayerProbe, StepStatistics
 from training.watching.stragglers import OwnClock
 from training.watching.watch import Watch, open_watch
+from training.watching.withdrawals import WithdrawalWatch
 
 log = structlog.get_logger()
 
@@ -79,6 +81,14 @@ class Run:
     heartbeat: Heartbeat
     clock: OwnClock
     stop: StopRequest
+    withdrawals: WithdrawalWatch
+
+
+@dataclass(frozen=True)
+class PickUp:
+    """After `step` steps there are withdrawals that the batches to come are to be read with."""
+
+    step: int
 
 
 def _train(job: Job, mesh: parallel.Mesh, device: torch.device, stop: StopRequest, heartbeat: Heartbeat) -> bool:
@@ -96,21 +106,38 @@ def _train(job: Job, mesh: parallel.Mesh, device: torch.device, stop: StopReques
         moved=heartbeat.moved,
     )
     with closing(saver), closing(SpikeGuard(job, mesh)) as guard, open_watch(job, mesh, device) as watch:
-        evaluator = Evaluator(job.config, job.plan, job.table, mesh, device)
         clock = OwnClock(trainer.model[0].config, device, job.config.watchdog.straggler_every)
-        reader = objective_reader(job.config, job.plan, job.table, rank=mesh.data_rank, ranks=mesh.data_size)
-        run = Run(job, trainer, reader, evaluator, saver, guard, watch, heartbeat, clock, stop)
         first = job.first_step
-        while isinstance(ended := _steps(run, first), Path):
-            heartbeat.beat(step_of(ended), "load")
-            first = guard.roll_back(ended, trainer.state)
-            watch.rewind(first)
+        withdrawals = WithdrawalWatch(job, mesh, batch_of_step(first, guard.skips))
+        job, reader, evaluator = _readers(job, withdrawals.known, mesh, device)
+        run = Run(job, trainer, reader, evaluator, saver, guard, watch, heartbeat, clock, stop, withdrawals)
+        while not isinstance(ended := _steps(run, first), bool):
+            if isinstance(ended, Path):
+                heartbeat.beat(step_of(ended), "load")
+                first = guard.roll_back(ended, trainer.state)
+                watch.rewind(first)
+                withdrawals.from_batch(batch_of_step(first, guard.skips))
+            else:
+                first = ended.step
+                known = withdrawals.take_up(batch_of_step(first, guard.skips))
+                job, reader, evaluator = _readers(job, known, mesh, device)
+                guard.follow(job)
+                run = replace(run, job=job, reader=reader, evaluator=evaluator)
     return ended
 
 
-def _steps(run: Run, first: int) -> bool | Path:
+def _readers(
+    job: Job, withdrawn: Withdrawn, mesh: parallel.Mesh, device: torch.device
+) -> tuple[Job, Reader, Evaluator]:
+    """What reads for the run, without what is withdrawn."""
+    table = replace(job.table, withdrawn=withdrawn)
+    reader = objective_reader(job.config, job.plan, table, rank=mesh.data_rank, ranks=mesh.data_size)
+    return replace(job, table=table), reader, Evaluator(job.config, job.plan, table, mesh, device)
+
+
+def _steps(run: Run, first: int) -> bool | Path | PickUp:
     """Steps `first`, from 0, to the last one. False where it stopped early, with its state saved; a checkpoint where
-    it is to be gone back to."""
+    it is to be gone back to; a pick-up where it is to go on with other readers."""
     job, config, trainer, guard = run.job, run.job.config, run.trainer, run.guard
     if run.evaluator.is_missing(first, job.out):
         _evaluate(run, first, batch_of_step(first - 1, guard.skips))
@@ -130,9 +157,9 @@ def _steps(run: Run, first: int) -> bool | Path:
                 scale=guard.rate_scale(step - 1),
             )
             set_learning_rate(trainer.optimizer, rate, config.optimizer)
-            votes = {"stop": float(run.stop.asked), **run.saver.votes(step)}
+            votes = {"stop": float(run.stop.asked), **run.saver.votes(step), **run.withdrawals.votes()}
             result, verdict, statistics = _step(run, step, batch, votes)
-            run.watch.report(step, batch, result, rate, tokens, verdict, statistics)
+            run.watch.report(step, batch, result, rate, tokens, verdict, statistics, run.withdrawals.known.count)
             if slowest := run.clock.compare(step, job.out):
                 run.watch.show(step, {"slowest_rank": slowest.rank, "slowest_over_median": slowest.ratio})
             if verdict.action == "roll_back":
@@ -144,13 +171,16 @@ def _steps(run: Run, first: int) -> bool | Path:
             last, asked = step == config.steps, result.votes["stop"] > 0
             if last or asked or run.saver.is_due(result.votes):
                 run.heartbeat.beat(step, "save")
-                run.saver.save(replace(job.commit(step), state=guard.to_json()), durable=last or asked)
+                state = guard.to_json() | run.withdrawals.to_json()
+                run.saver.save(replace(job.commit(step), state=state), durable=last or asked)
                 run.watch.resume_clock()
             if run.evaluator.is_due(step) and (last or not asked):
                 _evaluate(run, step, batch.index)
             if asked and not last:
                 log.info("stopped on request", step=step, rank=trainer.mesh.rank)
                 return False
+            if run.withdrawals.is_behind(result.votes) and not last:
+                return PickUp(step)
             run.heartbeat.beat(step + 1, "data")
     return True
 

@@ -23,7 +23,7 @@ CORPUS = Table(
             description="quality bucket from the policy; null where it has none",
         ),
         Column(name="text", type="string", description="text after all edits"),
-        Column(name="text_hash", type="string", description="128-bit hash of it, in hex"),
+        Column(name="text_hash", type="string", description="SHA-256 of it in UTF-8, in hex"),
         Column(name="warc_path", type="string", description="WARC file that the page came from"),
         Column(name="warc_offset", type="long", description="offset of its record there"),
     ),

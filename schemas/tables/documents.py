@@ -97,7 +97,7 @@ DOCUMENTS = Table(
             description="kind of page (article, forum, product, ...) as the extractor takes it to be",
         ),
         Column(name="text", type="string", nullable=True, description="main content as plain text"),
-        Column(name="text_hash", type="string", nullable=True, description="128-bit hash of the text, in hex"),
+        Column(name="text_hash", type="string", nullable=True, description="SHA-256 of the text in UTF-8, in hex"),
         Column(
             name="licence",
             type="string",
@@ -157,6 +157,7 @@ DOCUMENTS = Table(
             name="text_when_extracted",
             condition="(extract_status = 'extracted') = (text IS NOT NULL AND text_hash IS NOT NULL)",
         ),
+        Check(name="text_hash_is_sha256", condition="length(text_hash) = 64"),
         Check(name="reason_unless_extracted", condition="(extract_status = 'extracted') = (extract_reason IS NULL)"),
         Check(name="known_reason", condition=reasons.known_reason()),
         Check(

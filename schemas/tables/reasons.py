@@ -158,7 +158,7 @@ OWN_FAMILIES: tuple[Family, ...] = (
         name="edit",
         meaning="what the edits leave of its text is not enough",
         given_by="assemble_corpus",
-        rules=(Rule(name="edit.empty", meaning="the edits leave nothing of its text"),),
+        rules=(Rule(name="edit.left_empty", meaning="the edits leave nothing of its text"),),
     ),
 )
 """Families of rules that a policy has of itself, in the order of a document's way."""

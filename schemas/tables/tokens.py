@@ -85,7 +85,7 @@ TOKENS = Table(
             "the end-of-document id",
         ),
         Column(name="tokenizer", type="string", description="fingerprint of the tokenizer"),
-        Column(name="text_hash", type="string", description="128-bit hash, in hex, of the text that was tokenised"),
+        Column(name="text_hash", type="string", description="SHA-256, in hex, of the text that was tokenised"),
     ),
     checks=(
         Check(name="increment_not_negative", condition="increment >= 0"),

@@ -17,11 +17,13 @@ from schemas.tables.decisions import DECISIONS
 from schemas.tables.decontamination import DECONTAMINATION
 from schemas.tables.documents import DOCUMENTS
 from schemas.tables.duplicates import CLUSTERS, DUPLICATES
+from schemas.tables.emptied import EMPTIED, LEFT_EMPTY
 from schemas.tables.incidents import SUSPECTS
 from schemas.tables.quarantine import QUARANTINE
 from schemas.tables.reasons import reason_in_words
 from schemas.tables.spans import SPANS
 from schemas.tables.tokens import TOKENS
+from schemas.tables.withdrawn import WITHDRAWN
 from spark_jobs.ask.terminal import Lines, aligned, printable
 from spark_jobs.kernels.gates.urls import host_of
 from spark_jobs.lake.tables import TABLES, Tables, open_tables
@@ -263,6 +265,11 @@ def _decision(document: Document) -> Lines:
         yield "rejected by", "\n".join(f"{rule:<{width}}  {meaning(rule)}" for rule in decision["rejected_by"])
 
 
+def _emptied(document: Document) -> Lines:
+    for row in document.rows(EMPTIED).collect():
+        yield "left out by", f"{LEFT_EMPTY}: nothing is left of it after {', '.join(row['rules'])}"
+
+
 def _edits(table: Table, document: Document) -> Lines:
     by_rule = (
         document.rows(table)
@@ -285,7 +292,7 @@ def _corpus(document: Document) -> Lines:
 
 def _tokens(document: Document) -> Lines:
     columns = ("source", "increment", "shuffle_key", "n_tokens", "tokenizer")
-    row = document.rows(TOKENS).select(*columns).first()
+    row = document.rows(TOKENS).select(*columns).orderBy(F.col("increment").desc()).first()
     if row is None:
         return
     comes_before: Column = (F.col("shuffle_key") < row["shuffle_key"]) | (
@@ -311,6 +318,16 @@ def _tokens(document: Document) -> Lines:
     )
 
 
+def _withdrawals(document: Document) -> Lines:
+    for row in document.rows(WITHDRAWN).orderBy("withdrawal").collect():
+        replaced = f", replaced by increment {row['replaced_by']}" if row["replaced_by"] is not None else ""
+        yield (
+            "withdrawn",
+            f"{row['reason']}: not read up to increment {row['increment']}{replaced}; withdrawal {row['withdrawal']}, "
+            f"at version {row['tokens_version']} of tokens",
+        )
+
+
 _PARTS: dict[str, Callable[[Document], Lines]] = {
     DOCUMENTS.name: _documents,
     QUARANTINE.name: _quarantine,
@@ -321,7 +338,9 @@ _PARTS: dict[str, Callable[[Document], Lines]] = {
     DECISIONS.name: _decision,
     **{table.name: partial(_edits, table) for table in SPANS},
     CORPUS.name: _corpus,
+    EMPTIED.name: _emptied,
     TOKENS.name: _tokens,
+    WITHDRAWN.name: _withdrawals,
     SUSPECTS.name: _suspicion,
 }
 """How the rows of a table are told; those of a table that is not here are told as they are."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -11,7 +11,9 @@ from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from schemas.contract import Table
+from schemas.contract import Check, ContractError, Table
+from spark_jobs.lake.checks import with_checks
+from spark_jobs.lake.transaction import Transaction, missing_properties
 
 COMMIT_NAME = re.compile(r"(\d{20})\.json")
 
@@ -43,31 +45,43 @@ def write_table(
     append: bool = False,
     replace_where: str | None = None,
     observe: Mapping[str, Column] = MappingProxyType({}),
+    verify: Callable[[dict[str, int]], None] = lambda counts: None,
+    application: tuple[str, int] | None = None,
+    since: int | None = None,
+    standing: Callable[[DataFrame], DataFrame] = lambda rows: rows,
 ) -> tuple[int, dict[str, int]]:
-    """Replace the table, or the rows that `replace_where` selects, or `append` to it, in one transaction; Delta
-    refuses rows that break a CHECK.
+    """Replace the table, or the rows that `replace_where` selects, or `append` to it, in one transaction.
 
-    Repeating a killed write leaves the same rows, if what is appended is what the table lacks. Returns the committed
-    Delta version, and of what was written `rows` and the aggregates of `observe`, gathered during the write without
-    a second scan.
+    Gives the version that was committed, and counts: `rows` and the aggregates of `observe`, gathered during the
+    write without a second scan. For an append they are those of the rows that are `standing` in the table as it
+    becomes, which are scanned, and `appended_rows`. `verify` gets the counts before the commit: what it raises
+    leaves the table at its version. So does a row that breaks a check, whose key the error names.
+
+    Repeating a killed write leaves the same rows, if what is appended is what the table lacks. `since` is the version
+    from which that was told; an append to another one is refused, as `ContractError` or as Delta's conflict.
+    `application` is left in the log for `last_application`.
     """
     spark = data.sparkSession
     table.require(_types(data), f"the output for {table.name}")
     create_table(spark, lake, table)
     observation = Observation(f"write {table.name}")
     observed = data.select(*table.column_names).observe(observation, *_counts(observe))
-    writer = observed.write.format("delta").mode("append" if append else "overwrite")
-    if replace_where is not None:
-        writer = writer.option("replaceWhere", replace_where)
-    writer.save(table_path(lake, table))
-    return current_version(spark, lake, table), dict(observation.get)
-
-
-def count_table(spark: SparkSession, lake: str, table: Table, aggregates: Mapping[str, Column]) -> dict[str, int]:
-    """`rows` and the aggregates of the whole table."""
-    counted = read_table(spark, lake, table).agg(*_counts(aggregates)).first()
-    assert counted is not None
-    return counted.asDict()
+    transaction = Transaction(spark, table_path(lake, table))
+    if since is not None and since != transaction.read_version:
+        raise ContractError(
+            f"{table.name}: another run has written version {transaction.read_version}, and what is to be appended was "
+            f"told from version {since}"
+        )
+    transaction.write(with_checks(observed, table), append=append, replace_where=replace_where, application=application)
+    counts = dict(observation.get)
+    if append:
+        stored = read_table(spark, lake, table, version=transaction.read_version)
+        becomes = standing(stored.union(transaction.added().select(*table.column_names)))
+        whole = becomes.agg(*_counts(observe)).first()
+        assert whole is not None
+        counts = {"appended_rows": counts["rows"], **whole.asDict()}
+    verify(counts)
+    return transaction.commit(), counts
 
 
 def append_rows(data: DataFrame, lake: str, table: Table) -> None:
@@ -92,10 +106,16 @@ def create_table(spark: SparkSession, lake: str, table: Table) -> None:
     builder = builder.property("delta.enableDeletionVectors", "false")
     for check in table.checks:
         # What ALTER TABLE ADD CONSTRAINT would write, without its job and its commit for each.
-        builder = builder.property(f"delta.constraints.{check.name}", check.constraint())
+        builder = builder.property(_property(check), check.constraint())
     if table.partition_by:
         builder = builder.partitionedBy(*table.partition_by)
     builder.execute()
+
+
+def missing_checks(spark: SparkSession, lake: str, table: Table) -> list[Check]:
+    """Checks of the contract that the stored table was made without, by an older version."""
+    missing = missing_properties(spark, table_path(lake, table), map(_property, table.checks))
+    return [check for check in table.checks if _property(check) in missing]
 
 
 def current_version(spark: SparkSession, lake: str, table: Table) -> int:
@@ -104,6 +124,10 @@ def current_version(spark: SparkSession, lake: str, table: Table) -> int:
     files = log.getFileSystem(spark._jsc.hadoopConfiguration()).listStatus(log)
     commits = (COMMIT_NAME.fullmatch(file.getPath().getName()) for file in files)
     return max(int(commit[1]) for commit in commits if commit)
+
+
+def _property(check: Check) -> str:
+    return f"delta.constraints.{check.name}"
 
 
 def _counts(aggregates: Mapping[str, Column]) -> list[Column]:

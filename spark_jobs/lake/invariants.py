@@ -15,6 +15,7 @@ from schemas.tables.corpus import CORPUS
 from schemas.tables.decisions import DECISIONS
 from schemas.tables.documents import DOCUMENTS
 from schemas.tables.duplicates import DUPLICATES
+from schemas.tables.emptied import EMPTIED
 from spark_jobs.lake import delta
 
 
@@ -57,6 +58,11 @@ def _in_corpus_without_being_kept(decisions: DataFrame, corpus: DataFrame) -> Da
     return corpus.join(_kept(decisions), on="doc_id", how="left_anti")
 
 
+def _kept_and_lost(decisions: DataFrame, corpus: DataFrame, emptied: DataFrame) -> DataFrame:
+    accounted = corpus.select("doc_id").union(emptied.select("doc_id"))
+    return _kept(decisions).join(accounted, on="doc_id", how="left_anti")
+
+
 INVARIANTS = (
     Invariant(
         "no document is rejected as a duplicate of one that is not kept",
@@ -71,6 +77,11 @@ INVARIANTS = (
     Invariant("no kept document repeats another", (DECISIONS, DUPLICATES), _kept_duplicates),
     Invariant("every record of a decided crawl has a decision", (DOCUMENTS, DECISIONS), _undecided),
     Invariant("only kept documents are in the corpus", (DECISIONS, CORPUS), _in_corpus_without_being_kept),
+    Invariant(
+        "every kept document is in the corpus, or its edits leave nothing of it",
+        (DECISIONS, CORPUS, EMPTIED),
+        _kept_and_lost,
+    ),
 )
 
 

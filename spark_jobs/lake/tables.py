@@ -19,6 +19,7 @@ from schemas.tables.decontamination import DECONTAMINATION
 from schemas.tables.documents import DOCUMENTS
 from schemas.tables.duplicates import CANDIDATE_PAIRS, CLUSTERS, DUPLICATES, SIMILARITIES
 from schemas.tables.eligibility import ELIGIBILITY
+from schemas.tables.emptied import EMPTIED
 from schemas.tables.incidents import INCIDENTS, SUSPECTS
 from schemas.tables.line_signals import LINE_SIGNALS
 from schemas.tables.minhash import BAND_INDEX, SIGNATURES
@@ -27,6 +28,7 @@ from schemas.tables.quarantine import QUARANTINE
 from schemas.tables.runs import RUNS
 from schemas.tables.spans import SPANS
 from schemas.tables.tokens import TOKENIZERS, TOKENS
+from schemas.tables.withdrawn import WITHDRAWN
 from spark_jobs.lake import delta
 from spark_jobs.signals import SIGNALS_TABLE
 
@@ -46,8 +48,10 @@ TABLES: tuple[Table, ...] = (
     DECISIONS,
     *SPANS,
     CORPUS,
+    EMPTIED,
     TOKENIZERS,
     TOKENS,
+    WITHDRAWN,
     INCIDENTS,
     SUSPECTS,
     CRAWLS,

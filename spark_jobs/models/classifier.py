@@ -30,6 +30,7 @@ from spark_jobs.kernels.models.classifier import ClassifierCard, ShareThreshold
 from spark_jobs.kernels.models.fasttext_model import FastTextConfig, FastTextModel, train
 from spark_jobs.kernels.models.model_card import SourceFile, write_card
 from spark_jobs.kernels.models.training_texts import Labelled, in_holdout, read_documents
+from spark_jobs.kernels.text_hash import text_hash
 
 POSITIVE, NEGATIVE = "positive", "negative"
 MOST_CONFUSIONS = 20
@@ -96,12 +97,16 @@ def train_classifier(
 def split(examples: Iterable[Labelled], config: ClassifierConfig) -> tuple[list[Labelled], list[Labelled]]:
     """Distinct texts to train on, mixed by hash, and the hold-out. A text that occurs under two labels counts for
     the first."""
-    kept: dict[int, Labelled] = {}
-    holdout: dict[int, Labelled] = {}
+    kept: dict[str, Labelled] = {}
+    holdout: dict[str, Labelled] = {}
     for label, text in examples:
         side = holdout if in_holdout(text, config.holdout, config.seed) else kept
-        side.setdefault(xxhash.xxh3_64_intdigest(text.encode(), seed=config.seed), (label, text))
-    return [kept[key] for key in sorted(kept)], [holdout[key] for key in sorted(holdout)]
+        side.setdefault(text_hash(text), (label, text))
+
+    def place(example: Labelled) -> int:
+        return xxhash.xxh3_64_intdigest(example[1].encode(), seed=config.seed)
+
+    return sorted(kept.values(), key=place), sorted(holdout.values(), key=place)
 
 
 def measure_classifier(

@@ -23,6 +23,7 @@ from spark_jobs.kernels.models.language_codes import short_name, short_names_of_
 from spark_jobs.kernels.models.language_id_card import LanguageIdCard, measure_language_id
 from spark_jobs.kernels.models.model_card import source_files, write_card
 from spark_jobs.kernels.models.training_texts import Labelled, in_holdout, read_labelled
+from spark_jobs.kernels.text_hash import text_hash
 
 
 class LanguageIdConfig(Config):
@@ -86,11 +87,11 @@ def evaluate_language_id(model: Path, holdout: list[Labelled], config: LanguageI
 def split(paths: tuple[Path, ...], config: LanguageIdConfig) -> tuple[dict[str, list[str]], list[Labelled]]:
     """Distinct texts to train on, by language, and the hold-out. A text that occurs under several languages counts
     for the first."""
-    seen: set[int] = set()
+    seen: set[str] = set()
     kept: dict[str, list[str]] = defaultdict(list)
     holdout: list[Labelled] = []
     for label, text in read_labelled(paths):
-        key = xxhash.xxh3_64_intdigest(text.encode())
+        key = text_hash(text)
         if key in seen:
             continue
         seen.add(key)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pyspark.sql import functions as F
 
 from schemas.tables.decontamination import DECONTAMINATION
+from schemas.tables.emptied import EMPTIED
 from schemas.tables.spans import LINE_SPANS, PII_SPANS, REPEATED_SPANS
 from spark_jobs.lake.tables import Tables
 from spark_jobs.report.ledger import StageRun
@@ -43,7 +44,7 @@ class EvaluationSet:
 
 @dataclass(frozen=True)
 class Edits:
-    """`documents` were edited when the corpus was last assembled, and `left_empty` did not enter it."""
+    """`documents` were edited when the corpus was last assembled; `left_empty` are kept, but in no corpus."""
 
     edits: tuple[Edit, ...]
     documents: int
@@ -66,7 +67,7 @@ def gather_edits(tables: Tables, runs: Iterable[StageRun]) -> Edits:
     return Edits(
         edits=tuple(Edit(*row) for row in counted.collect()) if kinds else (),
         documents=counts.get("edited", 0),
-        left_empty=counts.get("left_empty", 0),
+        left_empty=tables.of(EMPTIED).count(),
         sets=evaluation_sets(tables, newest.get("decontaminate")),
     )
 

@@ -1,4 +1,4 @@
-"""How many tokens there are, of which source, and what the tokenizer is."""
+"""How many tokens there are that are not withdrawn, of which source, and what the tokenizer is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pyspark.sql import functions as F
 
 from schemas.tables.corpus import CORPUS
 from schemas.tables.tokens import TOKENIZERS, TOKENS
+from schemas.tables.withdrawn import WITHDRAWN
 from spark_jobs.lake.tables import Tables
+from spark_jobs.stages.deliver.withdraw_documents import live_rows
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Tokens:
 
 def gather_tokens(tables: Tables) -> Tokens:
     by_source = (
-        tables.of(TOKENS)
+        live_rows(tables.of(TOKENS), tables.of(WITHDRAWN))
         .groupBy("source")
         .agg(F.count(F.lit(1)).alias("documents"), F.sum("n_tokens").alias("tokens"))
         .orderBy("source")

@@ -22,6 +22,7 @@ from schemas.tables.incidents import SUSPECTS
 from schemas.tables.quarantine import QUARANTINE
 from schemas.tables.runs import RUNS
 from schemas.tables.tokens import TOKENS
+from schemas.tables.withdrawn import WITHDRAWN
 from spark_jobs.ask.explain import explain_document
 from spark_jobs.ask.what_if import compare, policy_of_lake
 from spark_jobs.kernels.archives.warc_writer import record_id, write_record
@@ -363,6 +364,9 @@ def test_a_longer_list_of_opt_outs_decides_anew_and_measures_nothing_again(spark
         assert outcomes(spark, curated)["http://garden.example/beds"] == ("rejected", ("rights.opt_out",))
         kept = {row.url: row.text.split("\n") for row in delta.read_table(spark, curated.lake, CORPUS).collect()}
         assert "http://garden.example/beds" not in kept
+        rows = delta.read_table(spark, curated.lake, DOCUMENTS).where("url = 'http://garden.example/beds'").collect()
+        withdrawn = delta.read_table(spark, curated.lake, WITHDRAWN).collect()
+        assert [(row.doc_id, row.reason) for row in withdrawn] == [(row.doc_id, "left") for row in rows]
     finally:
         curated.opt_outs.write_text("nobody.example\n", encoding="utf-8")
         curated.run(spark)

@@ -61,7 +61,7 @@ def test_every_record_is_kept_rejected_or_failed(undisturbed):
     assert records > 90
     assert kept > 10
     assert f"lake: {lake}" in printed
-    for line in ("rejects by rule", "duplicates: ", "tokens: "):
+    for line in ("rejects by rule", "(edit.left_empty): ", "duplicates: ", "tokens: "):
         assert line in printed
 
 

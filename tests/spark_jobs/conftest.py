@@ -26,10 +26,12 @@ from schemas.tables.quarantine import QUARANTINE
 from schemas.tables.runs import RUNS
 from schemas.tables.spans import REPEATED_SPANS
 from schemas.tables.tokens import TOKENIZERS, TOKENS
+from schemas.tables.withdrawn import WITHDRAWN
 from spark_jobs.kernels.models.calibration import CalibrationPoint, Confusion, LabelFigures
 from spark_jobs.kernels.models.classifier import ClassifierCard, ShareThreshold
 from spark_jobs.kernels.models.kenlm_model import LanguageModelCard, Percentile
 from spark_jobs.kernels.models.language_id_card import LanguageIdCard
+from spark_jobs.kernels.text_hash import text_hash
 from spark_jobs.lake import delta
 from spark_jobs.models.record_models import model_row
 from spark_jobs.signals import SIGNALS_TABLE
@@ -130,7 +132,7 @@ def document(number: int, url: str, text: str | None, language: str | None, **ot
     row |= {
         "extract_status": "extracted",
         "text": text,
-        "text_hash": f"hash of {text}",
+        "text_hash": text_hash(text or ""),
         "language": language,
         "language_score": 0.9 if language else None,
     }
@@ -165,7 +167,7 @@ def corpus_document(number: int, crawl: str, text: str) -> dict[str, object]:
         "language": "en",
         "weight": 1.0,
     }
-    return row | {"text": text, "text_hash": "0" * 32, "warc_path": "a.warc.gz", "warc_offset": 1}
+    return row | {"text": text, "text_hash": text_hash(text), "warc_path": "a.warc.gz", "warc_offset": 1}
 
 
 def config_of_an_older_version() -> str:
@@ -311,8 +313,12 @@ def small_lake(spark, tmp_path_factory) -> str:
                 "n_tokens": n,
                 "tokens": bytes(2 * n),
             }
-            | {"tokenizer": "fedcba9876543210", "text_hash": "0" * 32}
+            | {"tokenizer": "fedcba9876543210", "text_hash": "0" * 64}
             for number, key, n in ((1, 7, 100), (8, -7, 10))
+        ],
+        WITHDRAWN: [
+            {"doc_id": doc_id(3), "source": "web", "increment": 1, "withdrawal": 2}
+            | {"tokens_version": 5, "n_tokens": 12, "reason": "left"}
         ],
         RUNS: [
             ledger_entry("extract_text", "{}", 1, 61.0, 8),
@@ -335,7 +341,7 @@ _EXTRACTED = {
     "warc_offset": 0,
     "record_type": "response",
     "extract_status": "extracted",
-    "text_hash": "00",
+    "text_hash": text_hash(""),
 }
 
 

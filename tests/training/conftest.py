@@ -68,7 +68,7 @@ def token_rows(tokenizer: Tokenizer, texts: list[str], source: str = "web") -> l
                 "n_tokens": len(ids),
                 "tokens": np.array(ids, "<u2").tobytes(),
                 "tokenizer": fingerprint,
-                "text_hash": hashlib.md5(text.encode()).hexdigest(),
+                "text_hash": hashlib.sha256(text.encode()).hexdigest(),
             }
         )
     return sorted(rows, key=lambda row: (row["source"], row["shuffle_key"], row["doc_id"]))

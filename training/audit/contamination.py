@@ -12,7 +12,9 @@ from schemas.tables.decontamination import DECONTAMINATION
 from training.audit.exposure import exposures
 from training.order.plan import Plan
 from training.order.skips import Skips
-from training.reading.delta_tokens import TokenTable, open_table
+from training.reading.delta_table import open_table
+from training.reading.delta_tokens import TokenTable
+from training.reading.pick_ups import PickUps
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Overlap:
     whole_items_read: int
 
 
-def overlaps(lake: str, plan: Plan, table: TokenTable, *, steps: int, skips: Skips) -> list[Overlap]:
+def overlaps(lake: str, plan: Plan, table: TokenTable, *, steps: int, skips: Skips, pick_ups: PickUps) -> list[Overlap]:
     """One for each evaluation set that `corpus run` looked for and found; none where it looked for none."""
     if not DeltaTable.is_deltatable(DECONTAMINATION.uri(lake)):
         return []
@@ -36,10 +38,9 @@ def overlaps(lake: str, plan: Plan, table: TokenTable, *, steps: int, skips: Ski
         .to_table(columns=["doc_id", "set_name", "item_share"])
         .to_pylist()
     )
-    seen = {
-        one.doc_id
-        for one in exposures(plan, table, {row["doc_id"] for row in rows}, done=steps, steps=steps, skips=skips)
-    }
+    doc_ids = {row["doc_id"] for row in rows}
+    exposed = exposures(plan, table, doc_ids, done=steps, steps=steps, skips=skips, pick_ups=pick_ups)
+    seen = {one.doc_id for one in exposed}
     by_set = defaultdict(list)
     for row in rows:
         by_set[row["set_name"]].append(row)

@@ -12,6 +12,8 @@ from training.audit.provenance import find_pages
 from training.order.plan import Plan
 from training.order.skips import Skips, batch_of_step, step_of_batch
 from training.reading.delta_tokens import PartReader, TokenTable
+from training.reading.pick_ups import PickUps, known_at
+from training.reading.withdrawn import increments_read
 
 
 @dataclass(frozen=True)
@@ -28,19 +30,29 @@ class Exposure:
 
 
 def exposures(
-    plan: Plan, table: TokenTable, doc_ids: set[str], *, done: int, steps: int, skips: Skips
+    plan: Plan,
+    table: TokenTable,
+    doc_ids: set[str],
+    *,
+    done: int,
+    steps: int,
+    skips: Skips,
+    pick_ups: PickUps = (),
 ) -> list[Exposure]:
     """Every reading of the documents in a run of `steps` steps of which `done` are done, by step. Batches that were
-    skipped are left out."""
+    skipped are left out, and so are readings after the run knew that the document is withdrawn."""
     found: list[Exposure] = []
     until = batch_of_step(steps, skips)
+    known = {count: table.withdrawn.first(count) for count in {0, *(count for _, count in pick_ups)}}
     for number, part in enumerate(plan.parts):
         reader = PartReader(table, part.source, part.number)
         for doc_id, start, end in reader.places(doc_ids):
             # What is held out is never read, and the last token is a target only.
             for reading in plan.readings(number, start, min(end, part.tokens), reader.document_ends, until):
                 step = step_of_batch(reading.batch, skips)
-                if step is not None:
+                withdrawn = known[known_at(pick_ups, reading.batch)]
+                is_out = withdrawn.are_out([doc_id], part.number, increments_read(plan, reading.batch)).any()
+                if step is not None and not is_out:
                     found.append(Exposure(doc_id, step + 1, reading.row, reading.tokens, reading.epoch, step < done))
     return sorted(found, key=lambda exposure: (exposure.step, exposure.row, exposure.doc_id))
 
@@ -56,7 +68,15 @@ def print_exposure(run: PastRun, lake: str, name: str) -> None:
     """The pages that `name` means, each reading of them as a line of JSON, and the sum of it in words."""
     pages = find_pages(lake, name)
     by_id = {page.doc_id: page for page in pages}
-    found = exposures(run.plan, run.table, set(by_id), done=run.commit.step, steps=run.config.steps, skips=run.skips)
+    found = exposures(
+        run.plan,
+        run.table,
+        set(by_id),
+        done=run.commit.step,
+        steps=run.config.steps,
+        skips=run.skips,
+        pick_ups=run.pick_ups,
+    )
     for exposure in found:
         print(json.dumps({**asdict(exposure), "url": by_id[exposure.doc_id].url}, ensure_ascii=False))
     seen = [exposure for exposure in found if exposure.seen]

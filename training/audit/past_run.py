@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from schemas.plumbing.errors import UsageError
@@ -12,11 +12,13 @@ from training.order.plan import Plan
 from training.order.plan_stages import later_versions
 from training.order.skips import Skips, batch_of_step, recorded_skips
 from training.reading.delta_tokens import TokenTable, open_tokens
+from training.reading.pick_ups import PickUps, known_at, recorded_pick_ups
 
 
 @dataclass(frozen=True)
 class PastRun:
-    """The plan and tokens of a run; `table` is at the versions that the run has pinned."""
+    """The plan and tokens of a run; `table` is at the versions that the run has pinned, without what is withdrawn by
+    now."""
 
     out: Path
     commit: Commit
@@ -28,6 +30,15 @@ class PastRun:
     def skips(self) -> Skips:
         """Ranges of batches that the run left out."""
         return recorded_skips(self.out, self.commit.state)
+
+    @property
+    def pick_ups(self) -> PickUps:
+        """From which batches on the run knew how many withdrawals."""
+        return recorded_pick_ups(self.out, self.commit.state)
+
+    def table_at(self, batch: int) -> TokenTable:
+        """The table as the run read it at a batch."""
+        return replace(self.table, withdrawn=self.table.withdrawn.first(known_at(self.pick_ups, batch)))
 
     @property
     def checkpoint_steps(self) -> list[int]:

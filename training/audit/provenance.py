@@ -16,7 +16,7 @@ from schemas.contract import Table
 from schemas.plumbing.errors import NothingToDo
 from schemas.tables.corpus import CORPUS
 from schemas.tables.documents import DOCUMENTS
-from training.reading.delta_tokens import open_table, system_of
+from training.reading.delta_table import open_table, system_of
 
 HOLDERS = (CORPUS, DOCUMENTS)
 """Tables that say which page a document is, the smaller one first. What has left the corpus since it was trained on

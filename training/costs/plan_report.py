@@ -31,6 +31,7 @@ def describe(job: Job) -> list[str]:
         f"parameters      {parameters:,}",
         f"tokens          {job.table.tokens:,} in {len(plan.sources)} source(s), version "
         f"{', '.join(map(str, job.table.versions))} of {job.table.uri}",
+        *withdrawn_lines(job),
         f"steps           {config.steps:,}; the first of {first.batch_sequences:,} sequences of "
         f"{first.sequence_length:,} tokens, {tokens:,} tokens in all",
         f"layout          {job.layout} on {job.world_size} rank(s)",
@@ -38,6 +39,17 @@ def describe(job: Job) -> list[str]:
         f"plan            {plan.hash()}",
         *source_lines(job),
     ]
+
+
+def withdrawn_lines(job: Job) -> list[str]:
+    """How much of what is stored is left out; nothing where all is read."""
+    found = job.table.withdrawn.of(frozenset(part.number for part in job.plan.parts))
+    tokens = int(found.tokens.sum())
+    if not tokens:
+        return []
+    documents = len(set(found.doc_ids.tolist()))
+    share = tokens / job.table.tokens
+    return [f"withdrawn       {tokens:,} of these tokens ({share:.2%}) in {documents:,} document(s) are left out"]
 
 
 def source_lines(job: Job) -> list[str]:

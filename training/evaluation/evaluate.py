@@ -58,7 +58,7 @@ def evaluate(run: PastRun, folder: Path, lake: str, asked: Asked, device: torch.
             )
             memorised = _memorised(trained, run, asked) if asked.memorised else []
     tasks = _tasks(folder, asked, device) if asked.tasks else []
-    found = overlaps(lake, run.plan, run.table, steps=run.commit.step, skips=run.skips)
+    found = overlaps(lake, run.plan, run.table, steps=run.commit.step, skips=run.skips, pick_ups=run.pick_ups)
     results = Results(str(folder), run.commit.step, run.commit.layout, held_out, tasks, memorised, found)
     files = write_report(run.out / "evaluation", folder.name, asdict(results))
     record_run(

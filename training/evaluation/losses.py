@@ -18,10 +18,10 @@ from training.megatron.model import Model
 from training.megatron.optimizer import Replica
 from training.megatron.parallel import Mesh
 from training.megatron.step import run_schedule
-from training.objectives.apply import Objective, build_objective
+from training.objectives.apply import build_objective
 from training.order.plan import Plan
-from training.reading.batch import Batch
 from training.reading.delta_tokens import TokenTable
+from training.reading.loader import Objective
 from training.reading.token_bytes import bytes_of_tokens
 
 log = structlog.get_logger()
@@ -80,8 +80,10 @@ class Evaluator:
         with torch.no_grad():
             for name, objective in self._objectives.items():
                 # As few micro-batches at once as the pipeline allows: the last batch is filled up.
-                reader = self._reader(stage.sequence_length, stage.micro_sequences, self._mesh.pipeline_size)
-                sums = self._sums(model, reader, objective, moved)
+                reader = self._reader(
+                    stage.sequence_length, stage.micro_sequences, self._mesh.pipeline_size, objective=objective
+                )
+                sums = self._sums(model, reader, moved)
                 found += self._results(
                     step, name, sums, self._bytes_of_targets(stage.sequence_length) if name == "causal" else None
                 )
@@ -89,7 +91,15 @@ class Evaluator:
             stretch.train(was)
         return found
 
-    def _reader(self, length: int, micro_sequences: int, micro_batches: int, *, whole: bool = False) -> HeldOutReader:
+    def _reader(
+        self,
+        length: int,
+        micro_sequences: int,
+        micro_batches: int,
+        *,
+        objective: Objective = lambda batch: batch,
+        whole: bool = False,
+    ) -> HeldOutReader:
         return HeldOutReader(
             self._plan,
             self._table,
@@ -100,16 +110,15 @@ class Evaluator:
             ranks=1 if whole else self._mesh.data_size,
             micro_batches=micro_batches,
             micro_sequences=micro_sequences,
+            objective=objective,
         )
 
-    def _sums(
-        self, model: Replica | Model, reader: HeldOutReader, objective: Objective, moved: Callable[[], None]
-    ) -> np.ndarray:
+    def _sums(self, model: Replica | Model, reader: HeldOutReader, moved: Callable[[], None]) -> np.ndarray:
         """float64 [2, sources]: losses and counted tokens, over all ranks."""
         sources = len(self._plan.sources)
         total = torch.zeros(2, sources, dtype=torch.float64, device=self._device)
         for index in range(reader.batches):
-            parts = run_schedule(model, objective(reader.read(index)), self._device, sources=sources, forward_only=True)
+            parts = run_schedule(model, reader.read(index), self._device, sources=sources, forward_only=True)
             if self._mesh.is_last_stage and self._mesh.tensor_rank == 0:
                 total += sum(part["sources"] for part in parts)
             moved()
@@ -142,7 +151,5 @@ class Evaluator:
 def _objectives(config: TrainingConfig, table: TokenTable) -> dict[str, Objective]:
     """What is evaluated: text from left to right where the model can, and the run's own objective."""
     kind = config.objective.kind
-    as_stored: dict[str, Callable[[Batch], Batch]] = (
-        {"causal": lambda batch: batch} if config.objective.is_causal else {}
-    )
+    as_stored: dict[str, Objective] = {"causal": lambda batch: batch} if config.objective.is_causal else {}
     return as_stored | ({} if kind == "causal" else {kind: build_objective(config, table.tokenizer)})

@@ -75,8 +75,8 @@ def untrained_stretches(
 
 
 def document_starts(reader: PartReader, first: int, end: int, most: int) -> list[int]:
-    """Where at most `most` documents begin that have enough tokens in `[first, end)`: the first such of each of
-    `most` equal stretches."""
+    """Where at most `most` documents begin that have enough tokens in `[first, end)` and are not withdrawn: the first
+    such of each of `most` equal stretches."""
     found = []
     for number in range(most):
         low, high = (first + (end - first) * place // most for place in (number, number + 1))
@@ -90,7 +90,7 @@ def document_starts(reader: PartReader, first: int, end: int, most: int) -> list
             (
                 start
                 for start, stop in pairwise([*starts, limit])
-                if stop - start > PROMPT + CONTINUATION and start < high
+                if stop - start > PROMPT + CONTINUATION and start < high and not _is_withdrawn(reader, start)
             ),
             None,
         )
@@ -122,6 +122,11 @@ def probe(stretches: list[Stretch], likeliest: Callable[[np.ndarray], np.ndarray
     return [
         Memorised(reads, len(given[reads]), *shares[reads], sum(given[reads]) / len(given[reads])) for reads in order
     ]
+
+
+def _is_withdrawn(reader: PartReader, start: int) -> bool:
+    """Whether the text that begins there must not be read any more."""
+    return bool(reader.withdrawn(start, start + 1, frozenset())[0])
 
 
 def _tokens(reader: PartReader, start: int) -> tuple[int, ...]:

@@ -18,11 +18,13 @@ from typing import IO, Any
 from urllib.parse import quote
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.plumbing.errors import ContractError, UsageError
 from schemas.plumbing.whole_file import write_whole
-from training.reading.delta_tokens import RowGroup, TokenFile, Tokenizer, TokenTable, open_tokens, system_at
+from training.reading.delta_table import system_at
+from training.reading.delta_tokens import RowGroup, TokenFile, Tokenizer, TokenTable, open_tokens
 
 MAGIC = b"MMIDIDX\x00\x00"
 VERSION = 1
@@ -56,8 +58,8 @@ class Exported:
 
 
 def export_megatron(lake: str, out: Path, version: int | None = None, sources: tuple[str, ...] = ()) -> list[Exported]:
-    """Write the sources (all, if none is named) of `tokens` at `version` (none for the newest); the index of each is
-    written last.
+    """Write the sources (all, if none is named) of `tokens` at `version` (none for the newest), without what is
+    withdrawn; the index of each is written last.
 
     `UsageError` where Megatron could not read what would be written.
     """
@@ -118,8 +120,8 @@ def _export_source(table: TokenTable, source: str, out: Path, kind: np.dtype[Any
 
 
 def _row_groups(table: TokenTable, source: str) -> Iterator[RowGroup]:
-    """The row groups of a source in stored order, each checked."""
-    system = system_at(table.uri)
+    """The row groups of a source in stored order, each checked, without the documents that are withdrawn."""
+    system, read = system_at(table.uri), frozenset(file.increment for file in table.files)
     for file in table.files:
         if file.source == source:
             with pq.ParquetFile(file.path, filesystem=system) as parquet:
@@ -127,6 +129,10 @@ def _row_groups(table: TokenTable, source: str) -> Iterator[RowGroup]:
                     column = parquet.read_row_group(number, columns=["tokens"])["tokens"]
                     group = RowGroup.of_column(column, table.tokenizer.token_type)
                     _require_sound(group, file, number, table.tokenizer)
+                    if table.withdrawn.concern(file.increment, read):
+                        doc_ids = parquet.read_row_group(number, columns=["doc_id"])["doc_id"].to_pylist()
+                        out = table.withdrawn.are_out(doc_ids, file.increment, read)
+                        group = RowGroup.of_column(column.filter(pa.array(~out)), table.tokenizer.token_type)
                     yield group
 
 

@@ -3,8 +3,6 @@ applies it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from training.config import TrainingConfig
@@ -12,33 +10,14 @@ from training.objectives.fill_in_the_middle import Sentinels, fill_in_the_middle
 from training.objectives.masked import hide_tokens
 from training.objectives.special_tokens import special_ids
 from training.order.plan import Plan
-from training.reading.batch import Batch
 from training.reading.delta_tokens import Tokenizer, TokenTable
-from training.reading.loader import BatchReader, Reader
+from training.reading.loader import BatchReader, Objective
 from training.reading.token_bytes import bytes_of_tokens
 
-type Objective = Callable[[Batch], Batch]
 
-
-class ObjectiveReader:
-    """Reads batches as the model learns from them, in whatever thread reads."""
-
-    def __init__(self, reader: Reader, objective: Objective) -> None:
-        self._reader, self._objective = reader, objective
-
-    def read(self, index: int) -> Batch:
-        return self._objective(self._reader.read(index))
-
-    def again(self) -> ObjectiveReader:
-        """Another reader of the same, for another thread."""
-        return ObjectiveReader(self._reader.again(), self._objective)
-
-
-def objective_reader(
-    config: TrainingConfig, plan: Plan, table: TokenTable, *, rank: int, ranks: int
-) -> ObjectiveReader:
+def objective_reader(config: TrainingConfig, plan: Plan, table: TokenTable, *, rank: int, ranks: int) -> BatchReader:
     """Of each global batch the slice of data-parallel rank `rank` of `ranks`, as the run learns from it."""
-    return ObjectiveReader(BatchReader(plan, table, rank=rank, ranks=ranks), build_objective(config, table.tokenizer))
+    return BatchReader(plan, table, rank=rank, ranks=ranks, objective=build_objective(config, table.tokenizer))
 
 
 def build_objective(config: TrainingConfig, tokenizer: Tokenizer) -> Objective:

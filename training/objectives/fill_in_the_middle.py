@@ -49,6 +49,7 @@ def fill_in_the_middle(
         array.reshape(sequences, length).copy() for array in (batch.tokens, batch.targets, batch.counted)
     )
     documents = None if batch.documents is None else batch.documents.reshape(sequences, length)
+    withdrawn = np.zeros(tokens.shape, bool) if batch.withdrawn is None else batch.withdrawn[0].reshape(tokens.shape)
     for row in range(sequences):
         parts = bounds_of_parts(
             tokens[row], targets[row], None if documents is None else documents[row], end_of_document_id
@@ -58,7 +59,8 @@ def fill_in_the_middle(
         for (start, end), draw in zip(parts, draws, strict=True):
             closed = stored[end - 1] == end_of_document_id
             text = stored[start : end - 1] if closed else stored[start:end]
-            if draw[0] >= config.rate or len(text) < SHORTEST:
+            # What is withdrawn stays where it will be hidden, though two pieces may look like one.
+            if draw[0] >= config.rate or len(text) < SHORTEST or withdrawn[row, start:end].any():
                 continue
             tokens[row, start : start + len(text)] = turned_around(
                 text[:-3], draw[1:3], bool(draw[3] < config.suffix_first), sentinels

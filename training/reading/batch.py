@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +31,8 @@ class Batch:
     """int64 [M, B]"""
     hash: int
     waited_seconds: float = 0.0
+    withdrawn: np.ndarray | None = None
+    """bool [2, M, B, S]: which tokens and which targets are withdrawn and still to be hidden; None where none are"""
 
     @property
     def squared_lengths(self) -> int:
@@ -42,3 +44,21 @@ class Batch:
         # A document is named by its sequence and its number there.
         named = np.arange(len(sequences))[:, None] * sequences.shape[1] + self.documents.reshape(sequences.shape)
         return int(np.sum(np.unique(named, return_counts=True)[1].astype(np.int64) ** 2))
+
+
+def hide_withdrawn(batch: Batch, end_of_document_id: int) -> Batch:
+    """The batch without what is withdrawn: ends of documents stand in its place, and no loss is counted where a
+    position or its target was. It comes after the objective, so that what the objective makes of all else stays."""
+    if batch.withdrawn is None:
+        return batch
+    tokens, targets, hidden = hidden_arrays(batch.tokens, batch.targets, *batch.withdrawn, end_of_document_id)
+    return replace(batch, tokens=tokens, targets=targets, counted=batch.counted & ~hidden, withdrawn=None)
+
+
+def hidden_arrays(
+    tokens: np.ndarray, targets: np.ndarray, out: np.ndarray, target_out: np.ndarray, end_of_document_id: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tokens and targets of the same type with `end_of_document_id` in place of what is out, and where nothing is to
+    be learned; all of one shape."""
+    hidden, end = out | target_out, tokens.dtype.type(end_of_document_id)
+    return np.where(out, end, tokens), np.where(hidden, end, targets), hidden

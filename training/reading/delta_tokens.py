@@ -11,8 +11,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate, pairwise
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,22 +21,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
-from deltalake.fs import DeltaStorageHandler
-from pyarrow.fs import FileSystem, LocalFileSystem, PyFileSystem, SubTreeFileSystem
+from pyarrow.fs import FileSystem
 
-from schemas.contract import Table
 from schemas.plumbing.errors import ContractError, NothingToDo, UsageError
 from schemas.tables.tokens import TOKENIZERS, TOKENS
+from training.reading.delta_table import open_table, small_table_rows, system_at, system_of
 from training.reading.recent import Recent
-
-UNREADABLE_FEATURES = {
-    "deletionVectors": "run REORG TABLE delta.`{uri}` APPLY (PURGE) and ALTER TABLE ... DROP FEATURE deletionVectors",
-    "columnMapping": "set the table property delta.columnMapping.mode to 'none' (ALTER TABLE ... DROP FEATURE "
-    "columnMapping)",
-    "typeWidening": "run ALTER TABLE ... DROP FEATURE typeWidening",
-}
-"""Table features under which the Parquet files do not say what the table says, and what takes each away."""
+from training.reading.withdrawn import NOTHING, Increments, Withdrawn, read_withdrawn
 
 OPEN_ROW_GROUPS = 4
 """Row groups that a reader keeps in memory: a sequence crosses two, and neighbours in the order share theirs."""
@@ -74,12 +65,14 @@ class TokenFile:
 
 @dataclass(frozen=True)
 class TokenTable:
-    """The table at its pinned versions, ascending; `files` are in stored order within each source and increment."""
+    """The table at its pinned versions, ascending; `files` are in stored order within each source and increment.
+    `withdrawn` says which of the documents are not to be read, though their tokens are there."""
 
     uri: str
     versions: tuple[int, ...]
     files: tuple[TokenFile, ...]
     tokenizer: Tokenizer
+    withdrawn: Withdrawn = NOTHING
 
     @property
     def version(self) -> int:
@@ -108,8 +101,8 @@ class TokenTable:
 
 
 def open_tokens(lake: str, version: int | None, later: tuple[int, ...] = ()) -> TokenTable:
-    """Open `tokens` at `version` (none for the newest) and what `later` versions, ascending, append; and the
-    tokenizer that made them.
+    """Open `tokens` at `version` (none for the newest) and what `later` versions, ascending, append; the tokenizer
+    that made them; and all that is withdrawn by now.
 
     `UsageError` where it cannot be read rightly, or where a later version lacks files of an earlier one.
     """
@@ -130,7 +123,8 @@ def open_tokens(lake: str, version: int | None, later: tuple[int, ...] = ()) -> 
         read = list(pool.map(lambda file: _count_tokens(system, file[0]), files))
     counted = tuple(TokenFile(*file, tokens) for file, (tokens, _) in zip(files, read, strict=True))
     fingerprints = set().union(*(found for _, found in read))
-    return TokenTable(table.table_uri, versions, counted, _tokenizer(lake, fingerprints, table))
+    tokenizer = _tokenizer(lake, fingerprints, table)
+    return TokenTable(table.table_uri, versions, counted, tokenizer, read_withdrawn(lake))
 
 
 def _count_tokens(system: FileSystem, path: str) -> tuple[tuple[int, ...], set[str]]:
@@ -152,51 +146,20 @@ def _count_tokens(system: FileSystem, path: str) -> tuple[tuple[int, ...], set[s
     return tuple(tokens), fingerprints
 
 
-def open_table(lake: str, contract: Table, version: int | None = None) -> DeltaTable:
-    """A table of the lake, checked for its contract and for features that Parquet files alone do not show."""
-    uri = contract.uri(lake)
-    if "://" not in lake and not Path(lake).is_dir():
-        raise UsageError(f"{lake}: there is no lake here")
-    try:
-        table = DeltaTable(uri, version=version)
-    except TableNotFoundError:
-        raise UsageError(f"{uri}: the lake has no table `{contract.name}`") from None
-    except DeltaError as error:
-        wanted = f" at version {version}" if version is not None else ""
-        raise UsageError(f"{uri}: cannot be opened{wanted}: {' '.join(str(error).split())}") from None
-    _refuse_unreadable(table, uri)
-    found = {field.name: _type_name(field.type) for field in table.schema().fields}
-    promised = {column.name: column.type for column in contract.columns}
-    if found != promised:
-        wrong = sorted(name for name in {*found, *promised} if found.get(name) != promised.get(name))
-        raise UsageError(f"{uri}: does not fit the contract of `{contract.name}` in {', '.join(wrong)}")
-    return table
-
-
-def system_of(table: DeltaTable) -> FileSystem:
-    """The folder of the table, local or in an object store, as pyarrow sees it."""
-    return system_at(table.table_uri)
-
-
-def system_at(uri: str) -> FileSystem:
-    """The folder of a table by its URI. pyarrow reads local files itself, several times faster than through Delta's
-    reader."""
-    path = uri.removeprefix("file://")
-    return SubTreeFileSystem(path, LocalFileSystem()) if "://" not in path else PyFileSystem(DeltaStorageHandler(uri))
-
-
 class PartReader:
     """Tokens of one increment of a source by their place in the stored order; holds at most `OPEN_ROW_GROUPS` row
     groups in memory."""
 
     def __init__(self, table: TokenTable, source: str, increment: int) -> None:
         files = table.part_files(source, increment)
+        self._increment, self._withdrawn = increment, table.withdrawn
         self._files = system_at(table.uri)
         self.token_type = table.tokenizer.token_type
         self._groups = [(file.path, group) for file in files for group in range(len(file.row_group_tokens))]
         self._starts = [0, *accumulate(tokens for file in files for tokens in file.row_group_tokens)]
         self._open: Recent[int, RowGroup] = Recent(OPEN_ROW_GROUPS)
         self._documents: Recent[int, tuple[list[str], np.ndarray]] = Recent(OPEN_ROW_GROUPS)
+        self._out: Recent[tuple[int, Increments], list[tuple[int, int]]] = Recent(OPEN_ROW_GROUPS)
 
     def read(self, start: int, end: int) -> np.ndarray:
         """Tokens `[start, end)`, as they are stored (uint16 or uint32)."""
@@ -230,6 +193,22 @@ class PartReader:
                 for row in range(max(1, first), min(last, len(doc_ids)) + 1)
             ]
         return found
+
+    def withdrawn(self, start: int, end: int, read: Increments) -> np.ndarray:
+        """bool [end - start]: which of the tokens `[start, end)` are of documents that are out for one who reads the
+        increments `read`."""
+        found = np.zeros(end - start, bool)
+        if self._withdrawn.concern(self._increment, read):
+            for index in self._indices(start, end):
+                for first, last in self._out.get((index, read), partial(self._read_out, index, read)):
+                    found[max(0, first - start) : max(0, last - start)] = True
+        return found
+
+    def _read_out(self, index: int, read: Increments) -> list[tuple[int, int]]:
+        """[first token, end) of a row group's documents that are out."""
+        doc_ids, bounds = self._listed(index)
+        out = np.flatnonzero(self._withdrawn.are_out(doc_ids, self._increment, read))
+        return [(int(bounds[row]), int(bounds[row + 1])) for row in out]
 
     def places(self, doc_ids: set[str]) -> list[tuple[str, int, int]]:
         """The same of the documents with these ids; reads the ids of the whole part."""
@@ -373,27 +352,3 @@ def _tokenizer(lake: str, fingerprints: set[str], tokens: DeltaTable) -> Tokeniz
         )
     row = known[fingerprint]
     return Tokenizer(fingerprint, row["vocabulary_size"], row["end_of_document_id"], row["definition"])
-
-
-def small_table_rows(table: DeltaTable) -> list[dict[str, Any]]:
-    """All rows of a small table without partitions."""
-    files = system_of(table)
-    paths = pa.table(table.get_add_actions(flatten=True))["path"].to_pylist()
-    return [row for path in sorted(paths) for row in pq.read_table(unquote(path), filesystem=files).to_pylist()]
-
-
-def _refuse_unreadable(table: DeltaTable, uri: str) -> None:
-    features = set(table.protocol().reader_features or ())
-    properties = table.metadata().configuration
-    if properties.get("delta.columnMapping.mode", "none") != "none":
-        features.add("columnMapping")
-    for feature, remedy in UNREADABLE_FEATURES.items():
-        if feature in features:
-            raise UsageError(f"{uri}: uses {feature}, which the trainer cannot honour; {remedy.format(uri=uri)}")
-
-
-def _type_name(kind: Any) -> str:
-    """A Delta type as contracts name it."""
-    if kind.type == "array":
-        return f"array<{_type_name(kind.element_type)}>"
-    return {"integer": "int"}.get(kind.type, kind.type)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -17,13 +17,17 @@ import xxhash
 from training.order.grid import Stretch
 from training.order.plan import Plan, Row
 from training.order.stream import Stream
-from training.reading.batch import Batch
+from training.reading.batch import Batch, hidden_arrays, hide_withdrawn
 from training.reading.delta_tokens import PartReader, TokenTable
 from training.reading.recent import Recent
 from training.reading.stored import Stored, join, read_plain, rearrange
+from training.reading.withdrawn import Increments, increments_read
 
 OPEN_WINDOWS = 2
 """Rearranged windows of each part that a reader keeps in memory: a batch may cross from one to the next."""
+
+type Objective = Callable[[Batch], Batch]
+"""From a batch as stored to a batch as learned from; a pure function of the batch and its place in the plan."""
 
 HASH_MASK = (1 << 40) - 1
 """40 bits, so that the sum over thousands of ranks is exact in a float64."""
@@ -40,16 +44,19 @@ class Reader(Protocol):
 
 
 class BatchReader:
-    """Reads the slices of one data-parallel rank."""
+    """Reads the slices of one data-parallel rank as `objective` learns from them, without what is withdrawn."""
 
-    def __init__(self, plan: Plan, table: TokenTable, *, rank: int, ranks: int) -> None:
-        self.plan, self._table, self._rank, self._ranks = plan, table, rank, ranks
+    def __init__(
+        self, plan: Plan, table: TokenTable, *, rank: int, ranks: int, objective: Objective = lambda batch: batch
+    ) -> None:
+        self.plan, self._table, self._rank, self._ranks, self._objective = plan, table, rank, ranks, objective
+        self._end_of_document = table.tokenizer.end_of_document_id
         self._parts: dict[int, PartReader] = {}
-        self._windows: Recent[tuple[int, int, bool], Stored] = Recent(OPEN_WINDOWS * len(plan.parts))
+        self._windows: Recent[tuple[int, int, bool, Increments | None], Stored] = Recent(OPEN_WINDOWS * len(plan.parts))
 
     def again(self) -> BatchReader:
         """Another reader of the same slices, for another thread."""
-        return BatchReader(self.plan, self._table, rank=self._rank, ranks=self._ranks)
+        return BatchReader(self.plan, self._table, rank=self._rank, ranks=self._ranks, objective=self._objective)
 
     def part(self, number: int) -> PartReader:
         """The reader of a part of the plan; one that no batch needs yet opens no file."""
@@ -59,20 +66,30 @@ class BatchReader:
         return self._parts[number]
 
     def read(self, index: int) -> Batch:
+        return hide_withdrawn(self._objective(self._read_stored(index)), self._end_of_document)
+
+    def _read_stored(self, index: int) -> Batch:
+        """The slice with the hash of what is not withdrawn of it."""
         stage = self.plan.stage_of(index)
         rows = self.plan.rows(index, self._rank, self._ranks)
         shape = (len(rows), stage.sequence_length)
         tokens, targets, counted = np.empty(shape, np.int64), np.empty(shape, np.int64), np.ones(shape, bool)
         starts = np.zeros(shape, bool) if stage.document_mask else None
+        read = increments_read(self.plan, index) if self._table.withdrawn.count else None
+        withdrawn = np.zeros((2, *shape), bool)
         total, first_row = 0, self._rank * len(rows)
         for places in _by_part(rows):
-            stored = self._stored(rows[places[0]], len(places), stage.document_mask)
+            stored = self._stored(rows[places[0]], len(places), stage.document_mask, read)
             own, following = stored.tokens.reshape(-1, shape[1]), stored.targets.reshape(-1, shape[1])
             # A slice is copied at twice the speed of a list of rows.
             where = slice(places[0], places[-1] + 1) if places[-1] - places[0] < len(places) else places
             tokens[where], targets[where] = own, following
             if starts is not None:
                 starts[where], counted[where] = stored.starts.reshape(-1, shape[1]), ~stored.last.reshape(-1, shape[1])
+            if stored.out.any() or stored.target_out.any():
+                out = stored.out.reshape(-1, shape[1]), stored.target_out.reshape(-1, shape[1])
+                withdrawn[0][where], withdrawn[1][where] = out
+                own, following, _ = hidden_arrays(own, following, *out, self._end_of_document)
             for row, place in enumerate(places):
                 total += _hash(own[row], 2 * (first_row + place)) + _hash(following[row], 2 * (first_row + place) + 1)
         cut = (-1, stage.micro_sequences, stage.sequence_length)
@@ -87,20 +104,22 @@ class BatchReader:
             documents=_numbers(starts).reshape(cut) if starts is not None else None,
             sources=sources.reshape(cut[:2]),
             hash=total & HASH_MASK,
+            withdrawn=withdrawn.reshape(2, *cut) if withdrawn.any() else None,
         )
 
-    def _stored(self, first: Row, count: int, masked: bool) -> Stored:
+    def _stored(self, first: Row, count: int, masked: bool, read: Increments | None) -> Stored:
         """The tokens of `count` sequences of a part from `first` on, end to end."""
         grid = self.plan.grid(first.stage, first.part)
         stretches = grid.stretches(first.sequence, first.sequence + count, self.part(first.part).document_ends)
-        return join([self._read(first.part, grid.stream, stretch, masked) for stretch in stretches])
+        return join([self._read(first.part, grid.stream, stretch, masked, read) for stretch in stretches])
 
-    def _read(self, number: int, stream: Stream, stretch: Stretch, masked: bool) -> Stored:
-        plain = partial(read_plain, self.part(number), stream, stretch.start, stretch.end, masked)
+    def _read(self, number: int, stream: Stream, stretch: Stretch, masked: bool, read: Increments | None) -> Stored:
+        plain = partial(read_plain, self.part(number), stream, stretch.start, stretch.end, masked, read)
         if stretch.arrange is None:
             return plain()
         # The batches to come take the rest of the window.
-        window = self._windows.get((number, stretch.start, masked), lambda: rearrange(plain(), stretch.pieces()))
+        key = (number, stretch.start, masked, read)
+        window = self._windows.get(key, lambda: rearrange(plain(), stretch.pieces()))
         return window.cut(stretch.low, stretch.high)
 
 

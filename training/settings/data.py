@@ -40,6 +40,9 @@ class DataConfig(Config):
     """Global batches that are made ready in the background."""
     workers: int = Field(default=1, ge=0, le=16)
     """Threads that make them ready; 0 reads when the batch is asked for."""
+    withdrawals_seconds: float = Field(default=60.0, ge=0)
+    """Seconds between two looks at the lake's `withdrawn`; what is new there is left out from the next step on. 0 looks
+    only when the run starts."""
     seed: int = Field(default=0, ge=0)
     """Orders the epochs after the first one, and the windows of `best_fit`."""
 

@@ -113,6 +113,12 @@ class SpikeGuard:
         checkpoint.load(state, target, commit)
         return commit.step
 
+    def follow(self, job: Job) -> None:
+        """From now on batches are read as this job has it."""
+        self._job = job
+        if self._recorder is not None:
+            self._recorder.follow(job)
+
     def to_json(self) -> dict[str, Any]:
         """What a checkpoint keeps of it (`Commit.state`)."""
         return {

@@ -103,6 +103,10 @@ class IncidentRecorder:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="incidents")
         self._waiting = Semaphore(MOST_WAITING)
 
+    def follow(self, job: Job) -> None:
+        """From now on batches are read as this job has it."""
+        self._job = job
+
     def record(self, incident: Incident, rows: list[RowLosses]) -> None:
         has_room = self._waiting.acquire(blocking=False)
         self._pool.submit(self._write, incident, rows if has_room else [], has_room)

@@ -62,7 +62,9 @@ def replay(run: PastRun, batch: int, folders: Sequence[Path], neighbours: int, d
     if not folders:
         raise UsageError(f"{run.out}: has no checkpoint to replay batch {batch} from")
     others = neighbours_of(batch, run.skips, neighbours)
-    spans = {index: trace_batch(run.plan, run.table, index) for index in (batch, *others)}
+    # All are read as the batch in question was.
+    table = run.table_at(batch)
+    spans = {index: trace_batch(run.plan, table, index) for index in (batch, *others)}
     replays = []
     for folder in folders:
         with trained_model(folder, device) as trained:
@@ -124,7 +126,7 @@ def describe(found: Replay, run: PastRun) -> list[str]:
 def _ask(
     trained: TrainedModel, run: PastRun, batch: int, others: list[int], spans: dict[int, list[TracedSpan]]
 ) -> BatchReplay:
-    reader = objective_reader(run.config, run.plan, run.table, rank=0, ranks=1)
+    reader = objective_reader(run.config, run.plan, run.table_at(batch), rank=0, ranks=1)
     loss, documents = _losses(trained, reader, batch, spans[batch], len(run.plan.sources))
     neighbours = [_losses(trained, reader, index, spans[index], len(run.plan.sources)) for index in others]
     around = tuple(document for _, found in neighbours for document in found)

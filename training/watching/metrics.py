@@ -80,6 +80,8 @@ class StepMetrics:
     """Memory of the first rank's process."""
     device_bytes: int = 0
     """Most memory that tensors took on its GPU so far; 0 without one."""
+    withdrawals: int = 0
+    """Withdrawals of documents that were known when the batch was read."""
     update: str = "applied"
     """`applied`, or `left out` because of a spike."""
 

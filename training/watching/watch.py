@@ -52,13 +52,15 @@ class Watch:
         tokens: int,
         verdict: Verdict,
         statistics: StepStatistics | None,
+        withdrawals: int,
     ) -> None:
-        """Write down step `step`, from 1, which ends now; `tokens` are those of all steps so far."""
+        """Write down step `step`, from 1, which ends now; `tokens` are those of all steps so far, `withdrawals` those
+        that its batch was read with."""
         now = time.perf_counter()
         seconds, self._began = now - self._began, now
         if self._outlets is None:
             return
-        line = self._metrics(step, batch, result, rate, tokens, verdict, seconds)
+        line = replace(self._metrics(step, batch, result, rate, tokens, verdict, seconds), withdrawals=withdrawals)
         self._outlets.metrics.write(line.line())
         self._outlets.trackers.write(step, {**line.numbers(), **(statistics.numbers() if statistics else {})})
         if statistics:

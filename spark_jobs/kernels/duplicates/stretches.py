@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import xxhash
+
+DIGEST_BYTES = 16
 
 type Integers = npt.NDArray[np.int64]
 
@@ -16,7 +18,7 @@ class Stretches(NamedTuple):
     """Stretches of a text as columns of equal length."""
 
     high: Integers
-    """First half of the 128-bit digest."""
+    """First half of the digest, which is the first 128 bits of a SHA-256."""
     low: Integers
     """Its second half."""
     start: Integers
@@ -27,6 +29,6 @@ class Stretches(NamedTuple):
 
 def stretches_of(contents: Iterable[bytes | memoryview], start: Integers, end: Integers) -> Stretches:
     """Stretches by what is compared of each, and where each is."""
-    digests = b"".join([xxhash.xxh3_128_digest(content) for content in contents])
+    digests = b"".join([hashlib.sha256(content).digest()[:DIGEST_BYTES] for content in contents])
     high, low = np.frombuffer(digests, dtype="<i8").reshape(-1, 2).T
     return Stretches(high, low, start, end)

@@ -1,8 +1,8 @@
 """Put the kept documents into the corpus that tokenizers and training read, with all edits of their texts applied at
 once.
 
-Spans move to the texts, never the texts to the spans. A document that its edits leave without text does not enter,
-and is counted in the ledger.
+Spans move to the texts, never the texts to the spans. A document that its edits leave without text does not enter;
+`record_emptied` says so of each.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pydantic import Field
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
+from schemas.contract import ContractError
 from schemas.plumbing import configuration
 from schemas.tables.corpus import CORPUS
 from schemas.tables.decisions import DECISIONS
@@ -23,7 +24,7 @@ from schemas.tables.spans import LINE_SPANS, PII_SPANS, REPEATED_SPANS
 from spark_jobs.kernels.span_edits import Span, apply_spans
 from spark_jobs.kernels.text_hash import text_hash
 from spark_jobs.lake.session import on_every_worker
-from spark_jobs.lake.stage import Stage
+from spark_jobs.lake.stage import Lake, Stage
 
 
 class Config(configuration.Config):
@@ -93,6 +94,16 @@ def edit_counts() -> Mapping[str, Column]:
     return {"edited": F.count_if("edited"), "left_empty": F.count_if(F.col("text") == "")}
 
 
+def require_every_kept_document(lake: Lake, counts: Mapping[str, int]) -> None:
+    """Raises `ContractError` unless each kept document of the crawl enters, or its edits leave nothing of it."""
+    kept = lake.read(DECISIONS, "crawl").where(F.col("outcome") == "kept").count()
+    if kept != counts["rows"] + counts["left_empty"]:
+        raise ContractError(
+            f"assemble_corpus: {kept} documents are kept, but {counts['rows']} enter the corpus and "
+            f"{counts['left_empty']} are left empty by their edits"
+        )
+
+
 STAGE = Stage(
     name="assemble_corpus",
     reads=(DOCUMENTS, DECISIONS, LINE_SPANS, REPEATED_SPANS, PII_SPANS),
@@ -100,4 +111,5 @@ STAGE = Stage(
     config=Config,
     transform=transform,
     observes_reading=True,
+    verify=require_every_kept_document,
 )

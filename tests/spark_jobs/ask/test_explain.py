@@ -70,6 +70,7 @@ def test_a_duplicate_names_what_it_repeats(spark, small_lake):
     told = fields(explain_document(spark, small_lake, NEAR))
     assert told["duplicate"] == f"near, similarity 0.875, of http://river.example/one ({ONE}); rule greedy"
     assert told["cluster"] == f"{ONE}, 2 documents"
+    assert told["withdrawn"] == "left: not read up to increment 1; withdrawal 2, at version 5 of tokens"
     again = fields(explain_document(spark, small_lake, LATER))
     assert again["duplicate"] == f"url, of http://river.example/one ({ONE}); rule same page"
 

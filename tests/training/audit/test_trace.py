@@ -61,7 +61,7 @@ def page(row: dict[str, Any], number: int) -> dict[str, Any]:
         "language": "en",
         "weight": 1.0,
         "text": "",
-        "text_hash": "0" * 32,
+        "text_hash": "0" * 64,
         "warc_path": "a.warc.gz",
         "warc_offset": number,
     }

@@ -64,7 +64,7 @@ def small_lake(folder: Path, documents: dict[str, list[list[int]]], vocabulary_s
             "n_tokens": len(ids),
             "tokens": np.array(ids, kind).tobytes(),
             "tokenizer": "f" * 64,
-            "text_hash": "0" * 32,
+            "text_hash": "0" * 64,
         }
         for source, texts in documents.items()
         for number, ids in enumerate(texts)

@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 
 from schemas.tables.corpus import CORPUS
 from schemas.tables.tokens import TOKENS
+from schemas.tables.withdrawn import WITHDRAWN
 from spark_jobs.lake import delta
 from spark_jobs.lake.session import ROW_GROUP_BYTES
 from spark_jobs.lake.stage import Lake, run_stage
@@ -40,6 +41,12 @@ def corpus_of(spark, texts: list[str], languages: list[str | None] | None = None
         for n, text in enumerate(texts)
     ]
     return spark.createDataFrame(rows, CORPUS.spark())
+
+
+def tokens_of(corpus: DataFrame, tokenizers: DataFrame, **config: object) -> DataFrame:
+    """All tokens of a corpus, of a lake that has none yet."""
+    withdrawn, stored = (corpus.sparkSession.createDataFrame([], table.spark()) for table in (WITHDRAWN, TOKENS))
+    return tokenize_corpus.transform(corpus, tokenizers, withdrawn, stored, config=tokenize_corpus.Config(**config))
 
 
 @pytest.mark.parametrize(("algorithm", "size"), [("byte-level-bpe", 316), ("sentencepiece-unigram", 360)])
@@ -97,7 +104,7 @@ def test_a_special_token_that_could_be_mistaken_is_refused(names, message):
 def test_an_empty_corpus_has_no_tokenizer_and_no_tokens(spark):
     tokenizers = train_tokenizer.transform(corpus_of(spark, []), config=train_tokenizer.Config(vocabulary_size=400))
     assert tokenizers.count() == 0
-    assert tokenize_corpus.transform(corpus_of(spark, []), tokenizers, config=tokenize_corpus.Config()).count() == 0
+    assert tokens_of(corpus_of(spark, []), tokenizers).count() == 0
 
 
 @pytest.mark.parametrize("algorithm", ["byte-level-bpe", "sentencepiece-bpe", "sentencepiece-unigram"])
@@ -107,9 +114,7 @@ def test_tokens_decode_to_the_text_and_end_with_the_end_of_document(spark, algor
     tokenizers = train_tokenizer.transform(corpus, config=config).persist()
     row = tokenizers.first()
     tokenizer = Tokenizer.from_str(row["definition"])
-    tokens = {
-        r["doc_id"]: r for r in tokenize_corpus.transform(corpus, tokenizers, config=tokenize_corpus.Config()).collect()
-    }
+    tokens = {r["doc_id"]: r for r in tokens_of(corpus, tokenizers).collect()}
     assert len(tokens) == len(TEXTS)
     for n, text in enumerate(TEXTS):
         ids = np.frombuffer(tokens[f"{n:032x}"]["tokens"], "<u2")
@@ -125,8 +130,7 @@ def test_the_stored_order_does_not_depend_on_the_number_of_files(spark, tmp_path
     tokenizers = train_tokenizer.transform(corpus, config=train_tokenizer.Config(vocabulary_size=400))
     orders = []
     for text_bytes_per_file, partitions in ((1 << 30, 1), (500, 5)):
-        config = tokenize_corpus.Config(text_bytes_per_file=text_bytes_per_file)
-        tokens = tokenize_corpus.transform(corpus.repartition(partitions), tokenizers, config=config)
+        tokens = tokens_of(corpus.repartition(partitions), tokenizers, text_bytes_per_file=text_bytes_per_file)
         lake = str(tmp_path / str(partitions))
         delta.write_table(tokens, lake, tokenize_corpus.STAGE.writes)
         files = sorted((tmp_path / str(partitions) / "tokens" / "source=web" / "increment=0").glob("*.parquet"))
@@ -138,10 +142,10 @@ def test_the_stored_order_does_not_depend_on_the_number_of_files(spark, tmp_path
 
 @pytest.fixture(scope="module")
 def grown(spark, tmp_path_factory) -> dict[str, object]:
-    """A lake whose corpus gets a second crawl and a page more in the first one, then nothing, then loses a page."""
+    """A lake whose corpus gets a second crawl and a page more in the first one, then nothing."""
     lake = str(tmp_path_factory.mktemp("grown"))
     pages = [(f"{n:032x}", "c1" if n < 24 or n == 39 else "c2", text) for n, text in enumerate(TEXTS)]
-    corpora = {"first": pages[:24], "second": pages, "again": list(reversed(pages)), "without a page": pages[1:]}
+    corpora = {"first": pages[:24], "second": pages, "again": list(reversed(pages))}
     tokenizers = train_tokenizer.transform(
         corpus_of(spark, TEXTS), config=train_tokenizer.Config(vocabulary_size=400)
     ).persist()
@@ -189,15 +193,9 @@ def test_nothing_new_adds_nothing(grown):
     assert run.counts == grown["second"][0].counts | {"appended_rows": 0}
 
 
-def test_a_page_that_is_gone_has_no_tokens_any_more_and_all_are_written_anew(grown):
-    run, rows = grown["without a page"]
-    assert rows.keys() == grown["second"][1].keys() - {f"{0:032x}"}
-    assert {row.increment for row in rows.values()} == {0}
-    assert "appended_rows" not in run.counts
-
-
 def test_tokens_are_rewritten_where_that_is_asked_for(spark):
-    assert tokenize_corpus.grow(None, None, None, config=tokenize_corpus.Config(on_new_data="rewrite")) is None
+    asked = tokenize_corpus.Config(on_new_data="rewrite")
+    assert tokenize_corpus.grow(None, None, None, None, None, config=asked) is None
 
 
 def test_the_texts_of_old_documents_are_neither_read_nor_shuffled(spark, tmp_path):
@@ -210,12 +208,11 @@ def test_the_texts_of_old_documents_are_neither_read_nor_shuffled(spark, tmp_pat
     )
     tokenizers = train_tokenizer.transform(first, config=train_tokenizer.Config(vocabulary_size=300)).persist()
     delta.write_table(first, lake, CORPUS)
-    config = tokenize_corpus.Config()
-    delta.write_table(tokenize_corpus.transform(first, tokenizers, config=config), lake, TOKENS)
+    delta.write_table(tokens_of(first, tokenizers), lake, TOKENS)
     delta.write_table(second, lake, CORPUS, append=True)
-    added = tokenize_corpus.grow(
-        delta.read_table(spark, lake, TOKENS), delta.read_table(spark, lake, CORPUS), tokenizers, config=config
-    )
+    stored, corpus = (delta.read_table(spark, lake, table) for table in (TOKENS, CORPUS))
+    withdrawn = spark.createDataFrame([], WITHDRAWN.spark())
+    added = tokenize_corpus.grow(stored, corpus, tokenizers, withdrawn, stored, config=tokenize_corpus.Config())
     plan = added._jdf.queryExecution().executedPlan().toString()
     scans = [line for line in plan.splitlines() if "FileScan parquet" in line and "text#" in line.split("Batched")[0]]
     assert scans
