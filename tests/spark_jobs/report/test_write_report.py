@@ -151,7 +151,7 @@ def test_duplicates_are_shown_with_the_page_that_was_kept(page):
 
 def test_hot_buckets_are_told(page):
     told = " ".join(page.get_element_by_id("buckets-of-bands").text_content().split())
-    assert told.startswith("Of 14 buckets with several documents the largest has 2. Hot buckets,")
+    assert told.startswith("Of 14 buckets with several texts the largest has 2. Hot buckets,")
     assert told.endswith(": 1.")
 
 
