@@ -30,6 +30,7 @@ from training.reading import documents
 from training.reading.delta_tokens import TokenTable, open_tokens
 from training.reading.documents import TableDocuments
 from training.reading.loader import HASH_MASK, BatchReader, prefetch
+from training.reading.withdrawn import ALWAYS, Withdrawn
 
 Rows = list[dict[str, Any]]
 WEIGHTS = (0.5, 1.0, 3.0)
@@ -194,6 +195,26 @@ def test_a_trace_holds_what_was_read_and_exposure_is_its_inverse(plan: Plan, tab
     for one in exposures(plan, table, set(expected), done=batches, steps=batches, skips=()):
         exposed[one.doc_id][one.step, one.row] += one.tokens
     assert exposed == expected
+
+
+def test_a_withdrawn_document_is_hidden_in_every_layer_that_reads_it(plan: Plan, table: TokenTable, rows: Rows) -> None:
+    gone = next(row for row in rows if row["weight"] == 3 and row["increment"] == 0)
+    one = (np.array([number]) for number in (0, ALWAYS, 0, gone["n_tokens"]))
+    knowing = replace(table, withdrawn=Withdrawn(1, np.array([gone["doc_id"].encode()]), *one))
+    before, after = (BatchReader(plan, known, rank=0, ranks=1) for known in (table, knowing))
+    layers = set()
+    for index in range(60):
+        own, left = before.read(index), after.read(index)
+        hidden = np.zeros(own.tokens.size, bool).reshape(-1, plan.stage_of(index).sequence_length)
+        for span in trace_batch(plan, table, index):
+            if span.doc_id == gone["doc_id"]:
+                hidden[span.row, span.start : span.end] = True
+                layers.add(plan.parts[plan.rows(index)[span.row].part].layer)
+        hidden = hidden.reshape(own.tokens.shape)
+        assert np.array_equal(own.tokens[~hidden], left.tokens[~hidden])
+        assert (left.tokens[hidden] == table.tokenizer.end_of_document_id).all()
+        assert not left.counted[hidden].any()
+    assert layers == {0, 1, 2}
 
 
 def test_targets_are_what_is_stored_after_each_token_and_no_document_sees_another(
