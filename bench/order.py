@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict
 from statistics import median
 
 from training.order.plan import Part, Plan, PlanStage
@@ -39,7 +38,7 @@ def simulated_plan(increments: int = 1) -> Plan:
 
 def main() -> None:
     plan = simulated_plan()
-    state = len(json.dumps(asdict(plan)))
+    state = len(json.dumps(plan.to_dict()))
     second = plan.stages[1]
     batch = second.first_batch + (REACHED - plan.tokens_before(second.first_batch)) // second.batch_tokens
     started = time.perf_counter()

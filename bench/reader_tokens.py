@@ -64,6 +64,7 @@ def write_lake(lake: Path, tokens: int, files: int) -> None:
         columns = {
             "doc_id": pa.array([f"{first + row:032x}" for row in range(count)]),
             "shuffle_key": pa.array(np.arange(first, first + count)),
+            "weight": pa.array(np.ones(count)),
             "n_tokens": pa.array(sizes.astype(np.int32)),
             "tokens": pa.Array.from_buffers(pa.binary(), count, [None, pa.py_buffer(offsets), pa.py_buffer(values)]),
             "tokenizer": pa.array(["f" * 64] * count),

@@ -62,6 +62,7 @@ def write_random_lake(folder: Path) -> Path:
             "source": ["random"] * count,
             "increment": [0] * count,
             "shuffle_key": range(first, first + count),
+            "weight": [1.0] * count,
             "n_tokens": [DOCUMENT_TOKENS] * count,
             "tokens": [row.tobytes() for row in tokens],
             "tokenizer": ["f" * 64] * count,

@@ -3,7 +3,7 @@ checkpoint to go on from. No torch here."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.plumbing.errors import NothingToDo, UsageError
@@ -46,7 +46,7 @@ class Job:
             tokenizer=self.table.tokenizer.fingerprint,
             vocabulary_size=self.table.tokenizer.vocabulary_size,
             end_of_document_id=self.table.tokenizer.end_of_document_id,
-            plan=asdict(self.plan),
+            plan=self.plan.to_dict(),
             plan_hash=self.plan.hash(),
             config=self.config.model_dump(mode="json"),
         )
@@ -89,7 +89,10 @@ def _require_special_tokens(config: TrainingConfig, table: TokenTable) -> None:
 def _require_batches(plan: Plan, data_parallel: int, parallel: ParallelConfig, table: TokenTable) -> None:
     """Every stage's batch is shared out evenly, and an epoch has at least one."""
     first = plan.stages[0]
-    if sum(part.tokens for part in plan.parts if part.tokens_version == first.tokens_version) < first.batch_tokens:
+    if (
+        sum(part.epoch_tokens for part in plan.parts if part.tokens_version == first.tokens_version)
+        < first.batch_tokens
+    ):
         raise NothingToDo(
             f"{table.uri}: {table.tokens} tokens are too few for one batch of {first.batch_sequences} sequences of "
             f"{first.sequence_length}"

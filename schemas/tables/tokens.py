@@ -77,6 +77,11 @@ TOKENS = Table(
             description="how often documents had been added before this one was; 0 for those of the first time",
         ),
         Column(name="shuffle_key", type="long", description="keyed hash of doc_id that orders the documents"),
+        Column(
+            name="weight",
+            type="double",
+            description="how often an epoch of the training reads the document, on average",
+        ),
         Column(name="n_tokens", type="int", description="number of tokens, the closing one included"),
         Column(
             name="tokens",
@@ -89,6 +94,7 @@ TOKENS = Table(
     ),
     checks=(
         Check(name="increment_not_negative", condition="increment >= 0"),
+        Check(name="weight_positive_and_finite", condition="weight > 0 AND weight < double('Infinity')"),
         Check(name="has_tokens", condition="n_tokens > 0"),
         Check(name="two_or_four_bytes_each", condition="octet_length(tokens) IN (2 * n_tokens, 4 * n_tokens)"),
     ),

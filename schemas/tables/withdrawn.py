@@ -31,7 +31,8 @@ WITHDRAWN = Table(
             name="reason",
             type="string",
             description=f"`{LEFT}`: it is not in the corpus any more (policy, suspect, opt-out, take-down); "
-            f"`{EDITED}`: its text is another one; `{REWEIGHTED}`: its text is the same, but not its source",
+            f"`{EDITED}`: its text is another one; `{REWEIGHTED}`: its text is the same, but not its source or its "
+            "weight",
         ),
         Column(
             name="replaced_by",

@@ -310,6 +310,7 @@ def small_lake(spark, tmp_path_factory) -> str:
                 "source": "web",
                 "increment": 0,
                 "shuffle_key": key,
+                "weight": 1.0,
                 "n_tokens": n,
                 "tokens": bytes(2 * n),
             }

@@ -52,8 +52,10 @@ def make_tokenizer(texts: list[str], vocabulary_size: int = 320) -> Tokenizer:
     return tokenizer
 
 
-def token_rows(tokenizer: Tokenizer, texts: list[str], source: str = "web") -> list[dict[str, Any]]:
-    """Rows of `tokens` in stored order."""
+def token_rows(
+    tokenizer: Tokenizer, texts: list[str], source: str = "web", weights: tuple[float, ...] = (1.0,)
+) -> list[dict[str, Any]]:
+    """Rows of `tokens` in stored order; texts take `weights` in turn."""
     fingerprint = hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
     rows = []
     for number, text in enumerate(texts):
@@ -65,6 +67,7 @@ def token_rows(tokenizer: Tokenizer, texts: list[str], source: str = "web") -> l
                 "source": source,
                 "increment": 0,
                 "shuffle_key": int(doc_id[:16], 16) - (1 << 63),
+                "weight": weights[number % len(weights)],
                 "n_tokens": len(ids),
                 "tokens": np.array(ids, "<u2").tobytes(),
                 "tokenizer": fingerprint,

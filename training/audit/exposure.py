@@ -43,10 +43,14 @@ def exposures(
     skipped are left out, and so are readings after the run knew that the document is withdrawn."""
     found: list[Exposure] = []
     until = batch_of_step(steps, skips)
+    places: dict[tuple[str, int], list[tuple[str, int, int]]] = {}
     known = {count: table.withdrawn.first(count) for count in {0, *(count for _, count in pick_ups)}}
     for number, part in enumerate(plan.parts):
         reader = PartReader(table, part.source, part.number)
-        for doc_id, start, end in reader.places(doc_ids):
+        increment = part.source, part.number
+        if increment not in places:
+            places[increment] = reader.places(doc_ids)
+        for doc_id, start, end in places[increment]:
             # What is held out is never read, and the last token is a target only.
             for reading in plan.readings(number, start, min(end, part.tokens), reader.document_ends, until):
                 step = step_of_batch(reading.batch, skips)

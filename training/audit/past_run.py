@@ -12,6 +12,7 @@ from training.order.plan import Plan
 from training.order.plan_stages import later_versions
 from training.order.skips import Skips, batch_of_step, recorded_skips
 from training.reading.delta_tokens import TokenTable, open_tokens
+from training.reading.documents import TableDocuments
 from training.reading.pick_ups import PickUps, known_at, recorded_pick_ups
 
 
@@ -59,4 +60,4 @@ def open_past_run(out: Path, lake: str) -> PastRun:
     commit = found[1]
     config = TrainingConfig.model_validate(commit.config)
     table = open_tokens(lake, config.data.tokens_version, later_versions(config))
-    return PastRun(out, commit, config, Plan.from_dict(commit.plan), table)
+    return PastRun(out, commit, config, Plan.from_dict(commit.plan, TableDocuments(table)), table)

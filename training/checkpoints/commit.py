@@ -183,7 +183,7 @@ def require_same_run(found: Commit, expected: Commit, folder: Path) -> None:
                 f"{name} {str(getattr(found, name))[:12]} there, {str(getattr(expected, name))[:12]} here"
             )
     # A plan may change what comes, not what has been.
-    past = [_leaves(asdict(Plan.from_dict(commit.plan).before(found.next_batch))) for commit in (found, expected)]
+    past = [_leaves(Plan.from_dict(commit.plan).before(found.next_batch).to_dict()) for commit in (found, expected)]
     pairs = {"plan": (past[0], past[1]), "model": (found.config["model"], expected.config["model"])}
     pairs["optimizer"] = ({"kind": found.config["optimizer"]["kind"]}, {"kind": expected.config["optimizer"]["kind"]})
     pairs["parallel"] = tuple(

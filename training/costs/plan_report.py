@@ -9,6 +9,7 @@ from __future__ import annotations
 from training.costs.accounting import peak_flops, step_flops, training_hours
 from training.costs.memory import memory_per_rank
 from training.order.packing_quality import packing_quality
+from training.order.plan import Plan
 from training.prepare import Job
 from training.scaling.laws import CHINCHILLA, optimal_for_flops
 
@@ -59,18 +60,35 @@ def source_lines(job: Job) -> list[str]:
     lines, warnings = [], []
     for source in plan.sources:
         numbers = [number for number, part in enumerate(plan.parts) if part.source == source]
-        own, trained = sum(plan.parts[number].tokens for number in numbers), sum(read[number] for number in numbers)
-        epochs = max(read[number] / plan.parts[number].tokens for number in numbers)
+        trained = sum(read[number] for number in numbers)
+        epochs = epochs_of_increments(plan, read, source)
+        weights = {number: job.table.weights(source, number) for number in epochs}
+        times = max(weights[number][1] * done for number, done in epochs.items())
+        is_weighted = any(found != (1.0, 1.0) for found in weights.values())
+        own = sum(plan.parts[number].tokens for number in numbers if plan.parts[number].layer == 0)
+        an_epoch = sum(plan.parts[number].epoch_tokens for number in numbers)
         lines.append(
-            f"source          {source}: {trained:,} tokens from {own:,}, {trained / max(1, sum(read)):.1%} of the run, "
-            f"{epochs:.2f} epochs"
+            f"source          {source}: {trained:,} tokens from {own:,}"
+            + (f" ({an_epoch:,} an epoch by the weights of documents)" if is_weighted else "")
+            + f", {trained / max(1, sum(read)):.1%} of the run, {max(epochs.values()):.2f} epochs"
         )
-        if epochs > MANY_EPOCHS:
+        if times > MANY_EPOCHS:
             warnings.append(
-                f"warning         {source} is read {epochs:.1f} times; beyond {MANY_EPOCHS} epochs repeated tokens "
-                f"teach less and less"
+                f"warning         {source} is read {max(epochs.values()):.1f} times"
+                + (f", and its heaviest documents {times:.1f} times" if is_weighted else "")
+                + f"; beyond {MANY_EPOCHS} epochs repeated tokens teach less and less"
             )
     return lines + warnings
+
+
+def epochs_of_increments(plan: Plan, read: tuple[int, ...], source: str) -> dict[int, float]:
+    """Epochs of each increment of a source, `read` being the positions that are read of each part."""
+    tokens: dict[int, list[int]] = {}
+    for part, positions in zip(plan.parts, read, strict=True):
+        if part.source == source:
+            done, of = tokens.get(part.number, [0, 0])
+            tokens[part.number] = [done + positions, of + part.epoch_tokens]
+    return {increment: done / of for increment, (done, of) in tokens.items()}
 
 
 def explain(job: Job, *, device: str, utilisation: float) -> list[str]:

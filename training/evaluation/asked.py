@@ -13,6 +13,7 @@ from training.evaluation.memorisation import CONTINUATION, PROMPT
 from training.order.plan import Plan
 from training.order.plan_stages import later_versions
 from training.reading.delta_tokens import open_tokens
+from training.reading.documents import TableDocuments
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,7 @@ def open_checkpoint(folder: Path, lake: str, asked: Asked) -> PastRun:
             f"{folder}: a {config.objective.kind} model predicts no next token, which --tasks and --memorisation ask "
             f"for"
         )
-    plan = Plan.from_dict(commit.plan)
-    longest = max(stage.sequence_length for stage in plan.stages)
+    longest = max(stage.sequence_length for stage in Plan.from_dict(commit.plan).stages)
     if asked.memorised and longest < PROMPT + CONTINUATION:
         raise UsageError(
             f"--memorisation: needs sequences of {PROMPT + CONTINUATION} tokens, and the longest of the run have "
@@ -58,4 +58,4 @@ def open_checkpoint(folder: Path, lake: str, asked: Asked) -> PastRun:
             f"{lake}: its tokens are of tokenizer {table.tokenizer.fingerprint[:12]}, and {folder} was trained with "
             f"{commit.tokenizer[:12]}"
         )
-    return PastRun(folder.parent.parent, commit, config, plan, table)
+    return PastRun(folder.parent.parent, commit, config, Plan.from_dict(commit.plan, TableDocuments(table)), table)

@@ -39,6 +39,8 @@ def held_out_stretches(plan: Plan, table: TokenTable, most_tokens: int) -> tuple
     back."""
     found = []
     for number, part in enumerate(plan.parts):
+        if part.layer:
+            continue
         end = min(table.part_tokens(part.source, part.number), part.tokens + most_tokens + 1)
         # The last stored token is nobody's input, so that one alone is not held out.
         if end - part.tokens > 1:

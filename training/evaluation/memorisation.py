@@ -53,12 +53,22 @@ class Memorised:
 def trained_stretches(plan: Plan, table: TokenTable, *, steps: int, skips: Skips, most: int) -> Iterator[Stretch]:
     """At most `most` documents of each source's first part, evenly spaced over what `steps` steps have read of it."""
     until = batch_of_step(steps, skips)
+    cursors = plan.cursors(until)
+    increments = {part.source: part.number for part in reversed(plan.parts)}
     for number, part in enumerate(plan.parts):
+        if (part.number, part.layer) != (increments[part.source], 0):
+            continue
         reader = PartReader(table, part.source, part.number)
-        reached = min(part.tokens, plan.cursors(until)[number]) if part.number == 0 else 0
+        layers = [n for n, other in enumerate(plan.parts) if (other.source, other.number) == (part.source, part.number)]
+        # About how far the first epoch has come, where it holds not all documents.
+        reached = min(part.tokens, cursors[number] * part.tokens // part.epoch_tokens)
         for start in document_starts(reader, 0, reached, most):
-            readings = plan.readings(number, start, start + PROMPT + CONTINUATION, reader.document_ends, until)
-            read = sum(reading.tokens for reading in readings if step_of_batch(reading.batch, skips) is not None)
+            read = sum(
+                reading.tokens
+                for layer in layers
+                for reading in plan.readings(layer, start, start + PROMPT + CONTINUATION, reader.document_ends, until)
+                if step_of_batch(reading.batch, skips) is not None
+            )
             yield Stretch(_tokens(reader, start), read // (PROMPT + CONTINUATION))
 
 

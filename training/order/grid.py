@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
+from training.order.layers import Span
 from training.order.packing import Piece, best_fit
 from training.order.permutation import permute, round_keys
-from training.order.stream import Span, Stream
+from training.order.stream import Stream
 from training.settings.data import Packing
 
 type DocumentEnds = Callable[[int, int], list[int]]
@@ -64,6 +65,10 @@ class Grid:
         """The grid that goes on after `sequences` of this one."""
         start = self.start + sequences * self.length
         return Grid(self.stream, start, length, packing, window, self if self._end_of_order_at(start) > start else None)
+
+    def reached(self, sequences: int) -> int:
+        """Up to which position of the stream something may have been read after `sequences` of this grid."""
+        return self._end_of_order_at(self.start + sequences * self.length)
 
     def stretches(self, first: int, last: int, ends: DocumentEnds) -> Iterator[Stretch]:
         """What the sequences `[first, last)` read, end to end."""
@@ -136,16 +141,15 @@ class Grid:
         return (place - self.windows_start) // (self.window * self.length)
 
     def _is_rearranged(self, window: int) -> bool:
-        """The stored order is a random one already, so the first epoch is read as it is stored where nothing is
+        """The stored order is a random one already, so what is in it is read as it is stored where nothing is
         packed."""
-        return (
-            self.packing == "best_fit" or self.windows_start + window * self.window * self.length >= self.stream.length
-        )
+        start = self.windows_start + window * self.window * self.length
+        return self.packing == "best_fit" or start >= self.stream.in_stored_order
 
     def _end_of_plain(self, place: int) -> int:
-        """Up to where places are positions from here on: the first window after the first epoch."""
+        """Up to where places are positions from here on: the first window after what is in stored order."""
         width = self.window * self.length
-        return self.windows_start + -(-(self.stream.length - self.windows_start) // width) * width
+        return self.windows_start + -(-(self.stream.in_stored_order - self.windows_start) // width) * width
 
     def _end_of_order_at(self, place: int) -> int:
         """Up to where the grid's order must be kept by one that takes over at `place`."""

@@ -31,8 +31,8 @@ def packing_quality(plan: Plan, table: TokenTable, stage: int) -> PackingQuality
             continue
         reader = PartReader(table, part.source, part.number)
         grid = plan.grid(stage, number)
-        window = min(grid.window, part.tokens // length)
-        windows = part.tokens // (window * length) if window else 0
+        window = min(grid.window, part.epoch_tokens // length)
+        windows = part.epoch_tokens // (window * length) if window else 0
         for index in sorted({turn * windows // WINDOWS for turn in range(WINDOWS)} if windows else ()):
             pieces: dict[int, list[int]] = {}
             for sequence in range(index * window, (index + 1) * window):

@@ -1,10 +1,11 @@
 """The order of training data: which sequence of which source is where in which global batch, as a pure function of
 the plan.
 
-A source is made of parts: what the first table version holds, and what each later one that a stage names adds. Each
-part is an endless stream with a cursor of its own. A stage says how the parts take turns, and how their streams are
-cut into sequences. So the position of a run is one integer, the number of batches behind it; and a longer run, other
-weights, longer sequences or more data change what comes, never what has been.
+A source is made of increments: what the first table version holds, and what each later one that a stage names adds.
+Where documents have weights, an increment is made of layers. Each layer of an increment is a part, an endless stream
+with a cursor of its own. A stage says how the parts take turns, and how their streams are cut into sequences. So the
+position of a run is one integer, the number of batches behind it; and a longer run, other weights, longer sequences or
+more data change what comes, never what has been.
 """
 
 from __future__ import annotations
@@ -12,25 +13,44 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property, partial
+from itertools import count
 from typing import Any
 
 from training.order.grid import DocumentEnds, Grid
-from training.order.mixture import Turns, shares
+from training.order.layers import Documents, DocumentsOf, Layer
+from training.order.permutation import round_keys
+from training.order.stage_order import Giver, StageOrder
 from training.order.stream import Stream
 from training.settings.data import Packing
+
+COPY_BLOCKS = 64
+"""Blocks that a copy of documents is shuffled in, at the least: it should not be read beside what it is a copy of."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """An increment of a source, by its `number`: `tokens` that are trained on, each of which has a next one.
-    `tokens_version` first has them."""
+    """A layer of an increment of a source, by its `number`: `tokens` stored ones that are trained on, each of which
+    has a next one. `tokens_version` first has them."""
 
     source: str
     number: int
     tokens_version: int
     tokens: int
+    layer: int = 0
+    weighted_tokens: int | None = None
+    """How many of them an epoch reads on average; None where each epoch reads all."""
+
+    @property
+    def epoch_tokens(self) -> int:
+        """Tokens of an epoch, on average."""
+        return self.tokens if self.weighted_tokens is None else self.weighted_tokens
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it reads every document, and nothing else reads any before it."""
+        return self.layer == 0 and self.weighted_tokens is None
 
 
 @dataclass(frozen=True)
@@ -76,23 +96,45 @@ class Reading:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that decides the order; independent of ranks, of the length of the run, and of how files are cut."""
+    """All that decides the order; independent of ranks, of the length of the run, and of how files are cut.
+
+    `documents` gives those of the table that the plan was made for; without it, a plan of weighted documents knows
+    which sequence is where, but not what is in it.
+    """
 
     parts: tuple[Part, ...]
     stages: tuple[PlanStage, ...]
     shuffle_block: int
     seed: int
+    documents: DocumentsOf | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Plan:
-        """The plan of `dataclasses.asdict`, as it comes back from JSON."""
+    def from_dict(cls, values: dict[str, Any], documents: DocumentsOf | None = None) -> Plan:
+        """The plan of `to_dict`, as it comes back from JSON."""
         stages = [
             PlanStage(**{**stage, "weights": tuple((source, weight) for source, weight in stage["weights"])})
             for stage in values["stages"]
         ]
         return cls(
-            tuple(Part(**part) for part in values["parts"]), tuple(stages), values["shuffle_block"], values["seed"]
+            tuple(Part(**part) for part in values["parts"]),
+            tuple(stages),
+            values["shuffle_block"],
+            values["seed"],
+            documents,
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as numbers and names, for JSON. Where all documents are read once an epoch, layers are left out."""
+        parts = [
+            {
+                entry.name: getattr(part, entry.name)
+                for entry in fields(Part)
+                if getattr(part, entry.name) != entry.default
+            }
+            for part in self.parts
+        ]
+        stages = [asdict(stage) for stage in self.stages]
+        return {"parts": parts, "stages": stages, "shuffle_block": self.shuffle_block, "seed": self.seed}
 
     @cached_property
     def sources(self) -> tuple[str, ...]:
@@ -102,7 +144,7 @@ class Plan:
     def hash(self) -> str:
         """SHA-256, in hex: equal plans give equal batches."""
         # How many sequences a rank computes at once decides nothing.
-        values = asdict(replace(self, stages=tuple(replace(stage, micro_sequences=1) for stage in self.stages)))
+        values = replace(self, stages=tuple(replace(stage, micro_sequences=1) for stage in self.stages)).to_dict()
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def before(self, batch: int) -> Plan:
@@ -138,36 +180,50 @@ class Plan:
         stage = self.stages[index]
         share = stage.batch_sequences // ranks
         first = (batch - stage.first_batch) * stage.batch_sequences + rank * share
-        return [Row(index, part, sequence) for part, sequence in self._orders[index].between(first, first + share)]
+        return [
+            Row(index, part, sequence) for part, sequence in self._orders[index].turns.between(first, first + share)
+        ]
 
     def grid(self, stage: int, part: int) -> Grid:
         """How the stream of a part is cut in a stage."""
-        return self._orders[stage].grids[part]
+        return self._orders[stage].givers[part].grid
 
     def cursors(self, batch: int) -> tuple[int, ...]:
         """Positions of each part's stream behind the first `batch` batches; 0 for a part that is not there yet."""
         order = self._orders[self.stage_index(batch)]
         counts = order.counts(self._places(self.stage_index(batch), batch))
         return tuple(
-            grid.start + count * grid.length if (grid := order.grids.get(part)) else 0
-            for part, count in enumerate(counts)
+            giver.grid.start + counts[part] * giver.grid.length if (giver := order.givers.get(part)) else 0
+            for part in range(len(self.parts))
         )
 
     def readings(self, part: int, start: int, end: int, ends: DocumentEnds, until_batch: int) -> Iterator[Reading]:
         """Each time that stored tokens `[start, end)` of a part are read before batch `until_batch`, epoch by epoch;
         the inverse of `rows`."""
-        stream = self._stream(part)
-        epochs = -(-self.cursors(until_batch)[part] // stream.length) + 1
-        for epoch in range(epochs):
+        order = self._orders[self.stage_index(until_batch)]
+        if part not in order.givers:
+            return
+        stream = self._streams[part]
+        given = order.counts(self._places(self.stage_index(until_batch), until_batch))[part]
+        reached = order.givers[part].grid.reached(given)
+        for epoch in count():
+            if stream.start(epoch) >= reached:
+                return
             for first, last in stream.positions(epoch, start, end):
-                for index, order in enumerate(self._orders):
-                    if part not in order.grids or self.stages[index].first_batch >= until_batch:
-                        continue
-                    given = order.counts(self._places(index, self._end(index, until_batch)))[part]
-                    for sequence, offset, tokens in order.grids[part].readers(first, last, ends):
-                        if order.first_sequences[part] <= sequence < given:
-                            batch, row = divmod(order.place(part, sequence), self.stages[index].batch_sequences)
-                            yield Reading(self.stages[index].first_batch + batch, row, offset, tokens, epoch)
+                yield from self._readings_of_positions(part, first, last, ends, until_batch, epoch)
+
+    def _readings_of_positions(
+        self, part: int, start: int, end: int, ends: DocumentEnds, until_batch: int, epoch: int
+    ) -> Iterator[Reading]:
+        for index, (stage, order) in enumerate(zip(self.stages, self._orders, strict=True)):
+            giver = order.givers.get(part)
+            if giver is None or stage.first_batch >= until_batch:
+                continue
+            given = order.counts(self._places(index, self._end(index, until_batch)))[part]
+            for sequence, offset, tokens in giver.grid.readers(start, end, ends):
+                if giver.first <= sequence < given:
+                    batch, row = divmod(order.turns.place(part, sequence), stage.batch_sequences)
+                    yield Reading(stage.first_batch + batch, row, offset, tokens, epoch)
 
     def _end(self, index: int, until_batch: int) -> int:
         """The batch before which a stage ends."""
@@ -177,91 +233,51 @@ class Plan:
         """Sequences of a stage before `batch`."""
         return max(0, batch - self.stages[index].first_batch) * self.stages[index].batch_sequences
 
-    def _stream(self, part: int) -> Stream:
-        found = self.parts[part]
-        return Stream(found.tokens, self.shuffle_block, (self.seed, found.source, found.number))
+    @cached_property
+    def _streams(self) -> tuple[Stream, ...]:
+        return tuple(self._stream(part) for part in self.parts)
+
+    def _stream(self, part: Part) -> Stream:
+        key = (self.seed, part.source, part.number, *([f"layer {part.layer}"] if part.layer else []))
+        block = self.shuffle_block
+        if part.layer:
+            block = min(block, -(-part.epoch_tokens // COPY_BLOCKS))
+        layer = None
+        if part.weighted_tokens is not None:
+            read = partial(self._documents_of, part.source, part.number)
+            layer = Layer(read, part.layer, part.tokens, round_keys(*key, "documents")[0])
+        return Stream(part.epoch_tokens, block, key, layer, part.layer > 0)
+
+    def _documents_of(self, source: str, increment: int) -> Documents:
+        if self.documents is None:
+            raise ValueError("a plan of weighted documents needs those of its table to say what it reads")
+        return self.documents(source, increment)
 
     @cached_property
     def _orders(self) -> tuple[StageOrder, ...]:
         """The order of each stage, which begins where the one before ends."""
         orders: list[StageOrder] = []
         for index, stage in enumerate(self.stages):
-            grids, first_sequences = {}, {}
             last = orders[-1] if orders else None
-            counts = last.counts(self._places(index - 1, stage.first_batch)) if last else ()
-            for number, part in enumerate(self.parts):
-                if part.tokens_version > stage.tokens_version:
-                    continue
-                form = (stage.sequence_length, stage.packing, stage.window_sequences)
-                former = last.grids.get(number) if last else None
-                if former is None:
-                    grids[number], first_sequences[number] = Grid(self._stream(number), 0, *form), 0
-                elif (former.length, former.packing, former.window) == form:
-                    grids[number], first_sequences[number] = former, counts[number]
-                else:
-                    grids[number], first_sequences[number] = former.follow(counts[number], *form), 0
-            orders.append(StageOrder(stage, self.parts, grids, first_sequences))
+            counts = last.counts(self._places(index - 1, stage.first_batch)) if last else {}
+            givers = [
+                self._giver(number, stage, last.givers.get(number) if last else None, counts.get(number, 0))
+                for number, part in enumerate(self.parts)
+                if part.tokens_version <= stage.tokens_version
+            ]
+            orders.append(StageOrder.of(dict(stage.weights), givers))
         return tuple(orders)
 
-
-class StageOrder:
-    """How the parts take turns in a stage: sources by weight, and the parts of a source by what is left of their
-    epochs, so that all end theirs together."""
-
-    def __init__(
-        self, stage: PlanStage, parts: tuple[Part, ...], grids: dict[int, Grid], first_sequences: dict[int, int]
-    ) -> None:
-        self.grids, self.first_sequences, self._parts = grids, first_sequences, parts
-        weights = dict(stage.weights)
-        names = sorted(
-            {parts[number].source for number in grids if not weights or weights.get(parts[number].source, 0) > 0}
-        )
-        # Without weights all parts are of one group.
-        self._groups = [[n for n in grids if parts[n].source == name] for name in names] if weights else [list(grids)]
-        cycle = shares(tuple(weights[name] for name in names)) if weights else (1,)
-        self._groups_turns = Turns((0,) * len(cycle), cycle)
-        self._parts_turns = [
-            Turns(tuple(self._left(n) for n in group), tuple(self._epoch(n) for n in group)) for group in self._groups
-        ]
-
-    def counts(self, places: int) -> tuple[int, ...]:
-        """Sequences of each part of the plan that its grid has given after the first `places` turns of the stage,
-        those before the stage included."""
-        counts = [self.first_sequences.get(number, 0) for number in range(len(self._parts))]
-        for group, turns, taken in zip(self._groups, self._parts_turns, self._groups_turns.counts(places), strict=True):
-            for number, count in zip(group, turns.counts(taken), strict=True):
-                counts[number] += count
-        return tuple(counts)
-
-    def between(self, first: int, last: int) -> list[tuple[int, int]]:
-        """(part, sequence of its grid) at turns `[first, last)` of the stage."""
-        groups = (
-            self._groups_turns.between(first, last)
-            if len(self._groups) > 1
-            else [(0, place) for place in range(first, last)]
-        )
-        bounds: dict[int, tuple[int, int]] = {}
-        for group, item in groups:
-            bounds[group] = bounds.get(group, (item, item))[0], item
-        parts = {group: iter(self._parts_turns[group].between(low, high + 1)) for group, (low, high) in bounds.items()}
-        found = ((self._groups[group], next(parts[group])) for group, _ in groups)
-        return [(group[series], self.first_sequences[group[series]] + item) for group, (series, item) in found]
-
-    def place(self, part: int, sequence: int) -> int:
-        """The turn at which a part gives a sequence of its grid."""
-        index, group = next((index, group) for index, group in enumerate(self._groups) if part in group)
-        item = self._parts_turns[index].place(group.index(part), sequence - self.first_sequences[part])
-        return self._groups_turns.place(index, item)
-
-    def _left(self, part: int) -> int:
-        """Sequences left of a part's epoch."""
-        grid = self.grids[part]
-        behind = grid.start + self.first_sequences[part] * grid.length
-        return _nearest(grid.stream.length - behind % grid.stream.length, grid.length)
-
-    def _epoch(self, part: int) -> int:
-        return max(1, _nearest(self.grids[part].stream.length, self.grids[part].length))
-
-
-def _nearest(tokens: int, length: int) -> int:
-    return (2 * tokens + length) // (2 * length)
+    def _giver(self, number: int, stage: PlanStage, former: Giver | None, given: int) -> Giver:
+        """A part in a stage, where its grid had given some sequences before."""
+        part = self.parts[number]
+        window = stage.window_sequences
+        if not part.is_plain:
+            # A layer may be much smaller than its increment; a window of it should not hold many epochs.
+            window = max(1, min(window, part.epoch_tokens // stage.sequence_length))
+        form = (stage.sequence_length, stage.packing, window)
+        if former is None:
+            return Giver(number, part.source, part.number, Grid(self._streams[number], 0, *form), 0)
+        if (former.grid.length, former.grid.packing, former.grid.window) == form:
+            return replace(former, first=given)
+        return replace(former, grid=former.grid.follow(given, *form), first=0)

@@ -3,20 +3,26 @@ source."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 from schemas.plumbing.errors import UsageError
 from training.config import TrainingConfig
+from training.order.layers import DocumentsOf, epoch_tokens, is_whole, layers_of
 from training.order.plan import Part, Plan, PlanStage
 from training.reading.delta_tokens import TokenTable
+from training.reading.documents import TableDocuments
 from training.settings.data import BatchConfig
 
 
 def make_plan(config: TrainingConfig, table: TokenTable) -> Plan:
     """The order in which a table's tokens are trained on; `UsageError` names the key that does not fit."""
-    parts = _parts(table, config.data.held_out_tokens)
+    documents = TableDocuments(table)
+    parts = _parts(table, documents, config.data.held_out_tokens)
     stages = _stages(config, table.version)
     for stage, (key, _) in stages:
         _require_stage(stage, parts, key)
-    return Plan(parts, tuple(stage for stage, _ in stages), config.data.shuffle_block, config.data.seed)
+    return Plan(parts, tuple(stage for stage, _ in stages), config.data.shuffle_block, config.data.seed, documents)
 
 
 def later_versions(config: TrainingConfig) -> tuple[int, ...]:
@@ -36,14 +42,25 @@ def held_out(stored_tokens: int, held_out_tokens: int) -> int:
     return stored_tokens - max(1, held_out_tokens)
 
 
-def _parts(table: TokenTable, held_out_tokens: int) -> tuple[Part, ...]:
+def _parts(table: TokenTable, documents: DocumentsOf, held_out_tokens: int) -> tuple[Part, ...]:
     parts: list[Part] = []
     for (version, source, increment), stored in table.parts.items():
         is_first = all(part.source != source for part in parts)
         tokens = held_out(stored, held_out_tokens if is_first else 0)
         if tokens > 0:
-            parts.append(Part(source, increment, version, tokens))
+            parts += _layers(Part(source, increment, version, tokens), table.weights(source, increment), documents)
     return tuple(parts)
+
+
+def _layers(part: Part, weights: tuple[float, float], documents: DocumentsOf) -> Iterator[Part]:
+    """The layers of an increment of which an epoch reads something; no document is read where all are read equally
+    often."""
+    lightest, heaviest = weights
+    for number in range(layers_of(heaviest)):
+        if is_whole(lightest, number):
+            yield replace(part, layer=number)
+        elif tokens := epoch_tokens(documents(part.source, part.number), number, part.tokens):
+            yield replace(part, layer=number, weighted_tokens=tokens)
 
 
 def _stages(config: TrainingConfig, version: int) -> list[tuple[PlanStage, tuple[str, int]]]:
@@ -120,7 +137,7 @@ def _require_stage(stage: PlanStage, parts: tuple[Part, ...], key: str) -> None:
     tokens: dict[str, int] = {}
     for part in parts:
         if part.tokens_version <= stage.tokens_version:
-            tokens[part.source] = tokens.get(part.source, 0) + part.tokens
+            tokens[part.source] = tokens.get(part.source, 0) + part.epoch_tokens
     for source, weight in stage.weights:
         if source not in tokens:
             raise UsageError(

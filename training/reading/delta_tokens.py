@@ -53,14 +53,15 @@ class Tokenizer:
 
 @dataclass(frozen=True)
 class TokenFile:
-    """A Parquet file of the table: its source and increment, the pinned version that first has it, and the tokens of
-    each of its row groups."""
+    """A Parquet file of the table: its source and increment, the pinned version that first has it, the tokens of each
+    of its row groups, and the least and greatest weight of its documents."""
 
     path: str
     source: str
     increment: int
     version: int
     row_group_tokens: tuple[int, ...]
+    weights: tuple[float, float] = (1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,11 @@ class TokenTable:
     def part_tokens(self, source: str, increment: int) -> int:
         return sum(sum(file.row_group_tokens) for file in self.part_files(source, increment))
 
+    def weights(self, source: str, increment: int) -> tuple[float, float]:
+        """The least and greatest weight of an increment's documents."""
+        lightest, heaviest = zip(*(file.weights for file in self.part_files(source, increment)), strict=True)
+        return min(lightest), max(heaviest)
+
 
 def open_tokens(lake: str, version: int | None, later: tuple[int, ...] = ()) -> TokenTable:
     """Open `tokens` at `version` (none for the newest) and what `later` versions, ascending, append; the tokenizer
@@ -121,29 +127,35 @@ def open_tokens(lake: str, version: int | None, later: tuple[int, ...] = ()) -> 
     system = system_of(table)
     with ThreadPoolExecutor(OPENING_THREADS) as pool:
         read = list(pool.map(lambda file: _count_tokens(system, file[0]), files))
-    counted = tuple(TokenFile(*file, tokens) for file, (tokens, _) in zip(files, read, strict=True))
-    fingerprints = set().union(*(found for _, found in read))
+    counted = tuple(TokenFile(*file, *facts) for file, (*facts, _) in zip(files, read, strict=True))
+    fingerprints = set().union(*(found for *_, found in read))
     tokenizer = _tokenizer(lake, fingerprints, table)
     return TokenTable(table.table_uri, versions, counted, tokenizer, read_withdrawn(lake))
 
 
-def _count_tokens(system: FileSystem, path: str) -> tuple[tuple[int, ...], set[str]]:
-    """Tokens of each row group of a file, and the tokenizers that made them."""
-    tokens, fingerprints = [], set[str]()
+def _count_tokens(system: FileSystem, path: str) -> tuple[tuple[int, ...], tuple[float, float], set[str]]:
+    """Tokens of each row group of a file, the least and greatest weight, and the tokenizers that made them."""
+    tokens, weights, fingerprints = [], set[float](), set[str]()
     with pq.ParquetFile(path, filesystem=system) as file:
-        place = file.schema_arrow.names.index("tokenizer")
         for group in range(file.num_row_groups):
             tokens.append(
                 pc.sum(file.read_row_group(group, columns=["n_tokens"], use_threads=False)["n_tokens"]).as_py() or 0
             )
-            statistics = file.metadata.row_group(group).column(place).statistics
-            if statistics is not None and statistics.has_min_max and statistics.min == statistics.max:
-                fingerprints.add(statistics.min)
-            else:
-                fingerprints.update(
-                    pc.unique(file.read_row_group(group, columns=["tokenizer"])["tokenizer"]).to_pylist()
-                )
-    return tuple(tokens), fingerprints
+            weights |= _extremes(file, group, "weight")
+            found = _extremes(file, group, "tokenizer")
+            if len(found) > 1:
+                found = set(pc.unique(file.read_row_group(group, columns=["tokenizer"])["tokenizer"]).to_pylist())
+            fingerprints |= found
+    return tuple(tokens), (min(weights, default=1.0), max(weights, default=1.0)), fingerprints
+
+
+def _extremes(file: pq.ParquetFile, group: int, name: str) -> set[Any]:
+    """The least and the greatest value of a column in a row group: by its statistics, or else by reading it."""
+    statistics = file.metadata.row_group(group).column(file.schema_arrow.names.index(name)).statistics
+    if statistics is not None and statistics.has_min_max:
+        return {statistics.min, statistics.max}
+    found = pc.min_max(file.read_row_group(group, columns=[name])[name]).as_py()
+    return {found["min"], found["max"]} - {None}
 
 
 class PartReader:

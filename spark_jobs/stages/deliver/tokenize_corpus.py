@@ -142,7 +142,7 @@ def _tokenize(corpus: DataFrame, tokenizer: Row, increment: int, config: Config)
 
     total_bytes = corpus.agg(F.sum(F.octet_length("text"))).first()[0] or 0
     files = max(1, -(-total_bytes // config.text_bytes_per_file))
-    keyed = corpus.select("doc_id", "source", shuffle_key(config), "text_hash", "text")
+    keyed = corpus.select("doc_id", "source", shuffle_key(config), "weight", "text_hash", "text")
     return (
         keyed.mapInArrow(tokenize, TOKENS.spark())
         .repartitionById(files, hash_range(F.col("shuffle_key"), files))
@@ -164,11 +164,11 @@ def hash_range(key: Column, ranges: int) -> Column:
 def tokenize_batch(
     batch: pa.RecordBatch, tokenizer: Tokenizer, end_of_document_id: int, *, increment: int, fingerprint: str
 ) -> pa.RecordBatch:
-    """Rows of `tokens` for a batch with columns doc_id, source, shuffle_key, text_hash and text."""
+    """Rows of `tokens` for a batch with columns doc_id, source, shuffle_key, weight, text_hash and text."""
     tokens = encode_documents(tokenizer, batch.column("text").to_pylist(), end_of_document_id)
     width = token_type(tokenizer.get_vocab_size()).itemsize
     columns = {
-        **{name: batch.column(name) for name in ("doc_id", "source", "shuffle_key", "text_hash")},
+        **{name: batch.column(name) for name in ("doc_id", "source", "shuffle_key", "weight", "text_hash")},
         "increment": pa.array([increment] * len(tokens), pa.int32()),
         "n_tokens": pa.array([len(document) // width for document in tokens], pa.int32()),
         "tokens": pa.array(tokens, pa.binary()),

@@ -21,7 +21,7 @@ from spark_jobs.lake.stage import Stage
 TEXT = ("text_hash",)
 """Where one of these differs from the corpus, the stored text must not be read any more."""
 
-PLACE = ("source",)
+PLACE = ("source", "weight")
 """Where only one of these differs, the stored text is still right, but it is to be read in another way."""
 
 

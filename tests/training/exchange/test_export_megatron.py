@@ -61,6 +61,7 @@ def small_lake(folder: Path, documents: dict[str, list[list[int]]], vocabulary_s
             "source": source,
             "increment": 0,
             "shuffle_key": number,
+            "weight": 1.0,
             "n_tokens": len(ids),
             "tokens": np.array(ids, kind).tobytes(),
             "tokenizer": "f" * 64,

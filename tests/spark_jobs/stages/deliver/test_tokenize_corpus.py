@@ -20,7 +20,7 @@ from schemas.tables.withdrawn import WITHDRAWN
 from spark_jobs.lake import delta
 from spark_jobs.lake.session import ROW_GROUP_BYTES
 from spark_jobs.lake.stage import Lake, run_stage
-from spark_jobs.stages.deliver import tokenize_corpus, train_tokenizer
+from spark_jobs.stages.deliver import tokenize_corpus, train_tokenizer, withdraw_documents
 
 pytestmark = pytest.mark.spark
 
@@ -191,6 +191,26 @@ def test_nothing_new_adds_nothing(grown):
     run, rows = grown["again"]
     assert rows == grown["second"][1]
     assert run.counts == grown["second"][0].counts | {"appended_rows": 0}
+
+
+def test_tokens_carry_the_weights_of_the_corpus_and_one_of_another_weight_is_withdrawn_and_appended(spark):
+    config = tokenize_corpus.Config(compact_above=1)
+    corpus = corpus_of(spark, TEXTS[:4]).withColumn("weight", F.when(F.col("warc_offset") == 2, 0.25).otherwise(3.0))
+    tokenizers = train_tokenizer.transform(corpus, config=train_tokenizer.Config(vocabulary_size=400)).persist()
+    nothing, none_stored = spark.createDataFrame([], WITHDRAWN.spark()), spark.createDataFrame([], TOKENS.spark())
+    stored = tokenize_corpus.transform(corpus, tokenizers, nothing, none_stored, config=config).persist()
+    assert [row["weight"] for row in stored.orderBy("doc_id").collect()] == [3.0, 3.0, 0.25, 3.0]
+    other = corpus.withColumn("weight", F.when(F.col("warc_offset") == 2, 0.5).otherwise(3.0))
+    withdrawn = withdraw_documents.grow(
+        nothing, other, stored, config=withdraw_documents.Config(), versions={TOKENS.name: 1}
+    ).persist()
+    assert [(row["doc_id"], row["reason"], row["replaced_by"]) for row in withdrawn.collect()] == [
+        (f"{2:032x}", "reweighted", 1)
+    ]
+    added = tokenize_corpus.grow(stored, other, tokenizers, withdrawn, none_stored, config=config).collect()
+    assert [(row["doc_id"], row["increment"], row["weight"]) for row in added] == [(f"{2:032x}", 1, 0.5)]
+    for frame in (withdrawn, stored, tokenizers):
+        frame.unpersist()
 
 
 def test_tokens_are_rewritten_where_that_is_asked_for(spark):
