@@ -110,12 +110,14 @@ def decide_lake(spark: SparkSession, config: PipelineKeys, *, lake: str, only: S
 
 
 def measure_again(opened: Lake, config: PipelineKeys, crawls: Iterable[str]) -> list[str]:
-    """Bring up to date what is measured of crawls that were read before, where it was never measured or under other
-    settings; returns the crawls that can be decided. One whose reading never ended is left out, and said."""
+    """Bring up to date what is measured of crawls that were read before, where it was never measured, under other
+    settings, or before the crawl was read again; returns the crawls that can be decided. One whose reading never ended
+    is left out, and said."""
     measured = []
     for crawl in crawls:
         of_crawl = opened.of_crawl(crawl)
-        if any(of_crawl.ledger.newest(stage.name, crawl) is None for stage in READ):
+        reads = [of_crawl.ledger.newest(stage.name, crawl) for stage in READ]
+        if None in reads:
             log.warning("this crawl was never read to its end, and takes no part: run it again", crawl=crawl)
             continue
         for stage in MEASURE:
@@ -123,7 +125,8 @@ def measure_again(opened: Lake, config: PipelineKeys, crawls: Iterable[str]) -> 
             if not stage.enabled(settings):
                 continue
             done = of_crawl.ledger.newest(stage.name, crawl)
-            if done is None or done.config != config_json(settings):
+            was_read = max(read.started for read in reads if read is not None)
+            if done is None or done.config != config_json(settings) or done.started < was_read:
                 run_stage(stage, of_crawl, settings)
         measured.append(crawl)
     return measured

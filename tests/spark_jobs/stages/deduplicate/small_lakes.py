@@ -40,7 +40,7 @@ def random_lake(draw: random.Random, documents: int, crawls: int = 3) -> SmallLa
     for number in range(max(2, documents // 2)):
         family = draw.randrange(max(1, documents // 6))
         common = set(range(100 * family, 100 * family + 20))
-        text = f"{draw.getrandbits(64):016x}"
+        text = f"{draw.getrandbits(256):064x}"
         if draw.random() < 0.1:
             continue
         left_out = draw.sample(sorted(common), draw.choice((0, 1, 2, 4, 8)))
@@ -49,7 +49,7 @@ def random_lake(draw: random.Random, documents: int, crawls: int = 3) -> SmallLa
         met = {(0, family)} if draw.random() < 0.8 else set()
         met |= {(1, draw.randrange(max(1, documents // 8)))}
         buckets[text] = frozenset(met)
-    texts = [*shingles, f"{draw.getrandbits(64):016x}"]
+    texts = [*shingles, f"{draw.getrandbits(256):064x}"]
     return SmallLake(
         tuple(
             Document(

@@ -183,7 +183,7 @@ def test_clusters_are_components_of_equal_and_similar_eligible_texts(tables, lak
 
 def test_a_hot_bucket_is_counted_and_costs_its_size(spark):
     """A thousand texts of one bucket, all similar to the first: it stays, and all others name it."""
-    shingles = {f"{n:016x}": frozenset((*range(30), 1000 + n)) for n in range(1000)}
+    shingles = {f"{n:064x}": frozenset((*range(30), 1000 + n)) for n in range(1000)}
     documents = tuple(
         Document(f"d{n:04}", "c", 0, text, None, float(1000 - n), True) for n, text in enumerate(sorted(shingles))
     )
