@@ -70,6 +70,19 @@ def test_what_a_command_imports_late_is_there():
     assert missing == []
 
 
+def test_a_join_of_tables_says_which_kind_it_is():
+    """Joins of strings have one argument, those of threads none."""
+    silent = []
+    for source in (s for s in SOURCES if s.is_relative_to(REPOSITORY / "spark_jobs")):
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "join"):
+                continue
+            named = {keyword.arg for keyword in node.keywords}
+            if len(node.args) + len(named) > 1 and "how" not in named:
+                silent.append(f"{source.relative_to(REPOSITORY)}:{node.lineno}")
+    assert silent == []
+
+
 def test_only_one_file_touches_megatron_s_parallel_state():
     importers = [
         str(s.relative_to(REPOSITORY))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from schemas.tables.runs import RUNS
@@ -60,6 +60,12 @@ class Ledger:
         self._newest[entry.stage, entry.crawl] = entry
 
 
+def newest_rows(runs: DataFrame, *by: str) -> DataFrame:
+    """Of rows of `runs` the one that started last, for each value of the columns `by`."""
+    order = F.struct("started_at", "run_id")
+    return runs.groupBy(*by).agg(F.max_by(F.struct(*runs.columns), order).alias("newest")).select("newest.*")
+
+
 def microseconds(time: datetime) -> int:
     """Since 1970."""
     since = time.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
@@ -69,11 +75,10 @@ def microseconds(time: datetime) -> int:
 def _newest_entries(spark: SparkSession, lake: str) -> dict[tuple[str, str | None], Entry]:
     if not delta.table_exists(spark, lake, RUNS):
         return {}
-    newest = F.max_by(F.struct(*_FACTS, F.unix_micros("started_at").alias("started")), "started_at").alias("newest")
     # What has no version was written by a training run.
     runs = delta.read_table(spark, lake, RUNS).where(F.col("output_version").isNotNull())
-    rows = runs.groupBy("stage", "crawl").agg(newest).collect()
-    entries = [_entry({"stage": row["stage"], "crawl": row["crawl"], **row["newest"].asDict()}) for row in rows]
+    newest = newest_rows(runs, "stage", "crawl").withColumn("started", F.unix_micros("started_at"))
+    entries = [_entry(row.asDict()) for row in newest.collect()]
     return {(entry.stage, entry.crawl): entry for entry in entries}
 
 

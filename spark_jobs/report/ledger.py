@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from schemas.tables.runs import RUNS
+from spark_jobs.lake.ledger import newest_rows
 from spark_jobs.lake.tables import Tables
 from spark_jobs.stages.decide import select_corpus
 from spark_jobs.stages.decide.policy import Policy
@@ -35,7 +35,7 @@ class StageRun:
 
 def newest_runs(tables: Tables) -> list[StageRun]:
     """The newest run of each stage, in the order in which they started."""
-    rows = [row["newest"] for row in newest_by_stage(tables.of(RUNS)).collect()]
+    rows = newest_rows(tables.of(RUNS), "stage").collect()
     return sorted(
         (
             StageRun(
@@ -68,17 +68,8 @@ class SelectingPolicy:
 
 def selecting_policy(tables: Tables) -> SelectingPolicy:
     """The policy of the newest selection; the default one where none has run."""
-    newest = newest_by_stage(tables.of(RUNS).where(F.col("stage") == "select_corpus")).select("newest.config").first()
+    newest = newest_rows(tables.of(RUNS).where(F.col("stage") == "select_corpus"), "stage").first()
     if newest is None:
         return SelectingPolicy(select_corpus.Config().policy, is_default=True)
     policy, lost = recorded_policy(json.loads(newest["config"]).get("policy", {}))
     return SelectingPolicy(policy, lost=lost)
-
-
-def newest_by_stage(runs: DataFrame) -> DataFrame:
-    """A column `newest`, one row a stage."""
-    return (
-        runs.groupBy("stage")
-        .agg(F.max_by(F.struct(*runs.columns), F.struct("started_at", "run_id")).alias("newest"))
-        .select("newest")
-    )

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from schemas.tables.quarantine import QUARANTINE
 from schemas.tables.runs import RUNS
+from spark_jobs.lake.ledger import newest_rows
 from spark_jobs.lake.tables import Tables
 
 _LISTS = ("keyword_lists", "sha256_lists", "md5_lists", "pdq_lists")
@@ -45,12 +46,7 @@ def safety_state(config_json: str) -> SafetyState:
 
 
 def gather_safety(tables: Tables) -> Safety:
-    newest = (
-        tables.of(RUNS)
-        .where(F.col("stage") == "extract_text")
-        .groupBy("crawl")
-        .agg(F.max_by("config", F.struct("started_at", "run_id")).alias("config"))
-    )
+    newest = newest_rows(tables.of(RUNS).where(F.col("stage") == "extract_text"), "crawl")
     kinds = (
         tables.of(QUARANTINE).groupBy("evidence").agg(F.countDistinct("doc_id").alias("records")).orderBy("evidence")
     )
