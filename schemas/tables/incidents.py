@@ -80,7 +80,10 @@ INCIDENTS = Table(
     checks=(
         Check(name="known_kind", condition="kind IN ('loss', 'gradient_norm', 'not_finite')"),
         Check(name="known_action", condition="action IN ('record', 'skip', 'roll_back', 'stop')"),
-        Check(name="where_it_went_back_to", condition="(action = 'roll_back') = (rolled_back_to IS NOT NULL)"),
+        Check(
+            name="where_it_went_back_to",
+            condition="action = 'roll_back' AND rolled_back_to IS NOT NULL OR action <> 'roll_back' AND rolled_back_to IS NULL",
+        ),
     ),
 )
 
