@@ -82,7 +82,8 @@ INCIDENTS = Table(
         Check(name="known_action", condition="action IN ('record', 'skip', 'roll_back', 'stop')"),
         Check(
             name="where_it_went_back_to",
-            condition="action = 'roll_back' AND rolled_back_to IS NOT NULL OR action <> 'roll_back' AND rolled_back_to IS NULL",
+            condition="action = 'roll_back' AND rolled_back_to IS NOT NULL "
+            "OR action <> 'roll_back' AND rolled_back_to IS NULL",
         ),
     ),
 )
