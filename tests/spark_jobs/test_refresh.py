@@ -91,12 +91,11 @@ def write_measured(spark, folder: str, small: Lines, ordinal: int) -> None:
         for band, key in sorted(small.lake.buckets.get(d.text, ()))
     ]
     for table, rows in ((DOCUMENTS, pages), (SIGNALS_TABLE, signals), (SIGNATURES, signed), (BAND_INDEX, bands)):
-        schema = table.spark()
-        values = [tuple(row.get(name) for name in table.column_names) for row in rows]
-        for field in schema.fields:
-            field.nullable = True
-        data = spark.createDataFrame(values, schema).coalesce(1)
-        # Without the CHECK constraints, which cost a commit; signals may lack what these policies do not look at.
+        # Signals that these policies do not look at are 0 where they must not be null.
+        zero = {column.name: 0.0 if column.type == "double" else 0 for column in table.columns if not column.nullable}
+        values = [tuple((zero | row).get(name) for name in table.column_names) for row in rows]
+        delta.create_table(spark, folder, table)
+        data = spark.createDataFrame(values, table.spark()).coalesce(1)
         data.write.format("delta").mode("append").save(delta.table_path(folder, table))
 
 
