@@ -35,7 +35,7 @@ from spark_jobs.report.outcomes import rule_counts
 from tests.end_to_end.conftest import corpus
 from training.lake_tables import append_rows
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 TICKETS = (
     "Tickets are sold at the old station house from nine until five, and children under twelve years of age travel "
