@@ -64,6 +64,9 @@ class Lines:
 def small() -> Lines:
     draw = random.Random(3)
     lake = random_lake(draw, 150)
+    # The signal that is used for quality is one of those that every document has.
+    documents = tuple(replace(document, quality=document.quality or 0.0) for document in lake.documents)
+    lake = SmallLake(documents, lake.shingles, lake.buckets)
     return Lines(lake, {document.doc_id: draw.randrange(20) for document in lake.documents})
 
 
