@@ -1,6 +1,7 @@
 """`corpus`: the documents that training may see."""
 
 from schemas.contract import Check, Column, Table
+from schemas.tables.document_columns import CRAWL, DOC_ID
 
 CORPUS = Table(
     name="corpus",
@@ -9,8 +10,8 @@ CORPUS = Table(
     key=("doc_id",),
     partition_by=("crawl", "language"),
     columns=(
-        Column(name="doc_id", type="string", description="the document"),
-        Column(name="crawl", type="string", description="its crawl"),
+        DOC_ID,
+        CRAWL,
         Column(name="source", type="string", description="name under which a training plan weights it"),
         Column(name="url", type="string", nullable=True, description="its page"),
         Column(name="domain", type="string", nullable=True, description="registered domain of the page"),

@@ -2,6 +2,7 @@
 decides from where on it matters."""
 
 from schemas.contract import Check, Column, Table
+from schemas.tables.document_columns import CRAWL, DOC_ID
 
 DECONTAMINATION = Table(
     name="decontamination",
@@ -10,8 +11,8 @@ DECONTAMINATION = Table(
     key=("doc_id", "set_name"),
     partition_by=("crawl",),
     columns=(
-        Column(name="doc_id", type="string", description="the document"),
-        Column(name="crawl", type="string", description="its crawl"),
+        DOC_ID,
+        CRAWL,
         Column(name="set_name", type="string", description="name of the evaluation set in the configuration"),
         Column(name="ngrams", type="long", description="different n-grams that both have"),
         Column(

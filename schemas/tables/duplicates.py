@@ -2,6 +2,7 @@
 which documents repeat a kept one."""
 
 from schemas.contract import Check, Column, Table
+from schemas.tables.document_columns import CRAWL, DOC_ID
 
 CANDIDATE_PAIRS = Table(
     name="candidate_pairs",
@@ -47,7 +48,7 @@ DUPLICATES = Table(
     key=("doc_id", "kind"),
     columns=(
         Column(name="doc_id", type="string", description="the duplicate, to be removed"),
-        Column(name="crawl", type="string", description="its crawl"),
+        CRAWL,
         Column(
             name="kind",
             type="string",
@@ -84,8 +85,8 @@ CLUSTERS = Table(
     asked="how many are there of it",
     key=("doc_id",),
     columns=(
-        Column(name="doc_id", type="string", description="the document"),
-        Column(name="crawl", type="string", description="its crawl"),
+        DOC_ID,
+        CRAWL,
         Column(name="cluster_id", type="string", description="the smallest doc_id of the connected component"),
         Column(
             name="cluster_size", type="long", description="eligible documents in the component, equal ones included"

@@ -2,6 +2,7 @@
 
 from schemas.contract import Check, Column, Table
 from schemas.tables import reasons
+from schemas.tables.document_columns import BUCKET, CRAWL, DOC_ID, POLICY, REJECTED_BY
 
 ELIGIBILITY = Table(
     name="eligibility",
@@ -11,31 +12,22 @@ ELIGIBILITY = Table(
     key=("doc_id",),
     partition_by=("crawl",),
     columns=(
-        Column(name="doc_id", type="string", description="the document"),
-        Column(name="crawl", type="string", description="its crawl"),
-        Column(name="policy", type="string", description="name of the policy"),
+        DOC_ID,
+        CRAWL,
+        POLICY,
         Column(
             name="outcome",
             type="string",
             description="`eligible`: it may stand in the corpus, and duplicates are decided among these only; "
             "`rejected` or `failed`",
         ),
-        Column(
-            name="rejected_by",
-            type="array<string>",
-            description="every rule that rejects the document, in the policy's order; empty unless rejected",
-        ),
+        REJECTED_BY,
         Column(
             name="weight",
             type="double",
             description="sampling weight, the factor of its cluster aside; 0 unless eligible",
         ),
-        Column(
-            name="bucket",
-            type="string",
-            nullable=True,
-            description="`head`, `middle` or `tail` by the policy's limits; null where it has none for it",
-        ),
+        BUCKET,
     ),
     checks=(
         Check(name="known_outcome", condition="outcome IN ('eligible', 'rejected', 'failed')"),

@@ -1,6 +1,7 @@
 """`emptied`: kept documents that are in no corpus, because their edits leave nothing of them."""
 
 from schemas.contract import Check, Column, Table
+from schemas.tables.document_columns import CRAWL, DOC_ID
 
 LEFT_EMPTY = "edit.left_empty"
 """The rule, as reports name it, that stands against such a document."""
@@ -12,8 +13,8 @@ EMPTIED = Table(
     key=("doc_id",),
     partition_by=("crawl",),
     columns=(
-        Column(name="doc_id", type="string", description="the document"),
-        Column(name="crawl", type="string", description="its crawl"),
+        DOC_ID,
+        CRAWL,
         Column(
             name="rules",
             type="array<string>",

@@ -1,6 +1,7 @@
 """`incidents` and `suspects`: what went wrong in training runs, and the documents that are held responsible for it."""
 
 from schemas.contract import Check, Column, Table
+from schemas.tables.document_columns import DOC_ID
 
 INCIDENTS = Table(
     name="incidents",
@@ -94,7 +95,7 @@ SUSPECTS = Table(
     asked="which documents are held responsible for a spike of training",
     key=("doc_id", "incident_id"),
     columns=(
-        Column(name="doc_id", type="string", description="the document"),
+        DOC_ID,
         Column(name="source", type="string", description="its source in the training plan"),
         Column(name="incident_id", type="string", description="the incident, in `incidents`"),
         Column(name="run", type="string", description="folder of the run"),

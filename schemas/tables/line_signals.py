@@ -2,6 +2,7 @@
 arXiv:2411.12372, appendix on signals)."""
 
 from schemas.contract import Check, Column, Table
+from schemas.tables.document_columns import CRAWL, DOC_ID
 
 _ARRAYS = (
     "starts",
@@ -21,8 +22,8 @@ LINE_SIGNALS = Table(
     key=("doc_id",),
     partition_by=("crawl",),
     columns=(
-        Column(name="doc_id", type="string", description="the document"),
-        Column(name="crawl", type="string", description="its crawl"),
+        DOC_ID,
+        CRAWL,
         Column(name="starts", type="array<int>", description="first character of the line in `documents.text`, from 0"),
         Column(
             name="ends_with_terminal_punctuation",

@@ -1,6 +1,7 @@
 """`signatures` and `band_index`: what near-duplicate detection compares, without any text."""
 
 from schemas.contract import Check, Column, Table
+from schemas.tables.document_columns import CRAWL, DOC_ID
 
 SIGNATURES = Table(
     name="signatures",
@@ -10,8 +11,8 @@ SIGNATURES = Table(
     key=("doc_id",),
     partition_by=("crawl",),
     columns=(
-        Column(name="doc_id", type="string", description="the document"),
-        Column(name="crawl", type="string", description="its crawl"),
+        DOC_ID,
+        CRAWL,
         Column(
             name="shingles",
             type="array<int>",
@@ -43,8 +44,8 @@ BAND_INDEX = Table(
             description="64-bit hash of the band's MinHash values; documents with equal (band, band_key) share a "
             "bucket",
         ),
-        Column(name="doc_id", type="string", description="the document"),
-        Column(name="crawl", type="string", description="its crawl"),
+        DOC_ID,
+        CRAWL,
     ),
     checks=(Check(name="band_not_negative", condition="band >= 0"),),
 )

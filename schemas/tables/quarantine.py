@@ -2,6 +2,7 @@
 no URL."""
 
 from schemas.contract import Check, Column, Table
+from schemas.tables.document_columns import CRAWL
 
 QUARANTINE = Table(
     name="quarantine",
@@ -15,7 +16,7 @@ QUARANTINE = Table(
             type="string",
             description="the record; its file and offset are in `documents`, its content in no table",
         ),
-        Column(name="crawl", type="string", description="its crawl"),
+        CRAWL,
         Column(
             name="evidence",
             type="string",

@@ -2,6 +2,7 @@
 signal is declared once."""
 
 from schemas.contract import Check, Column, Table
+from schemas.tables.document_columns import CRAWL, DOC_ID
 
 
 def signals_table(columns: tuple[Column, ...], checks: tuple[Check, ...] = ()) -> Table:
@@ -14,8 +15,8 @@ def signals_table(columns: tuple[Column, ...], checks: tuple[Check, ...] = ()) -
         key=("doc_id",),
         partition_by=("crawl",),
         columns=(
-            Column(name="doc_id", type="string", description="the document"),
-            Column(name="crawl", type="string", description="its crawl"),
+            DOC_ID,
+            CRAWL,
             *columns,
         ),
         checks=checks,

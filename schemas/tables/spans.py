@@ -6,6 +6,7 @@ is never changed before the corpus.
 """
 
 from schemas.contract import Check, Column, Table
+from schemas.tables.document_columns import CRAWL, DOC_ID
 
 
 def spans_table(name: str, found: str) -> Table:
@@ -17,8 +18,8 @@ def spans_table(name: str, found: str) -> Table:
         key=("doc_id", "start", "end", "rule"),
         partition_by=("crawl",),
         columns=(
-            Column(name="doc_id", type="string", description="the document"),
-            Column(name="crawl", type="string", description="its crawl"),
+            DOC_ID,
+            CRAWL,
             Column(name="kind", type="string", description="`line`, `repeated` or `pii`"),
             Column(name="rule", type="string", description="the rule within its kind that found the span"),
             Column(

@@ -4,6 +4,7 @@ Neither uses deletion vectors, column mapping or any other feature that a reader
 """
 
 from schemas.contract import Check, Column, Table
+from schemas.tables.document_columns import DOC_ID
 
 TOKENIZERS = Table(
     name="tokenizers",
@@ -69,7 +70,7 @@ TOKENS = Table(
     key=("doc_id",),
     partition_by=("source", "increment"),
     columns=(
-        Column(name="doc_id", type="string", description="the document"),
+        DOC_ID,
         Column(name="source", type="string", description="its source in the training plan"),
         Column(
             name="increment",

@@ -1,6 +1,7 @@
 """`withdrawn`: stored documents that training reads no more, though their tokens are still where they were."""
 
 from schemas.contract import Check, Column, Table
+from schemas.tables.document_columns import DOC_ID
 
 LEFT, EDITED, REWEIGHTED = "left", "edited", "reweighted"
 REASONS = (LEFT, EDITED, REWEIGHTED)
@@ -11,7 +12,7 @@ WITHDRAWN = Table(
     asked="from which version of `tokens` on is it not read any more, and why",
     key=("doc_id", "withdrawal"),
     columns=(
-        Column(name="doc_id", type="string", description="the document"),
+        DOC_ID,
         Column(name="source", type="string", description="source of its newest stored copy"),
         Column(
             name="increment", type="int", description="all stored copies of the document up to this increment are out"
