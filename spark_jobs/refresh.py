@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 
 from schemas.plumbing.configuration import config_json
 from schemas.plumbing.errors import ContractError, NothingToDo, UsageError
+from schemas.tables.crawls import CRAWLS
 from schemas.tables.decisions import DECISIONS
 from spark_jobs.lake import delta
 from spark_jobs.lake.crawls import crawls_in_order, enter_crawls
@@ -72,14 +73,10 @@ def run_pipeline(
     runs |= decide(opened, config, to_decide, decided, decided)
     if until is not None and until != STAGES[-1].name:
         return None
-    records = runs["extract_text", config.crawl].counts["rows"]
-    summary = summarize(opened, runs, decided, (config.crawl,))
-    if records != summary.outcome.records:
-        raise ContractError(f"{records} records went in, but decisions has {summary.outcome}")
-    require_invariants(spark, lake)
-    if summary.lake_kept == 0:
-        raise NothingToDo(summary.nothing_kept())
-    return summary
+    records, decisions = (runs[name, config.crawl].counts["rows"] for name in ("extract_text", "select_corpus"))
+    if records != decisions:
+        raise ContractError(f"{records} records went in, but decisions has {decisions}")
+    return conclude(opened, runs, decided, (config.crawl,))
 
 
 def decide_lake(spark: SparkSession, config: PipelineKeys, *, lake: str, only: Sequence[str] = ()) -> Summary:
@@ -102,11 +99,7 @@ def decide_lake(spark: SparkSession, config: PipelineKeys, *, lake: str, only: S
     enabled = enabled_stages(config)
     stages = [stage for stage in DECIDE if stage in enabled]
     runs = decide(opened, config, stages, decided, [*judged, *unjudged])
-    summary = summarize(opened, runs, decided, judged)
-    require_invariants(spark, lake)
-    if summary.lake_kept == 0:
-        raise NothingToDo(summary.nothing_kept())
-    return summary
+    return conclude(opened, runs, decided, judged)
 
 
 def measure_again(opened: Lake, config: PipelineKeys, crawls: Iterable[str]) -> list[str]:
@@ -157,11 +150,21 @@ def open_lake(spark: SparkSession, config: PipelineKeys, *, lake: str, outside: 
 
     What training runs have written there is read.
     """
-    written = {stage.writes.name for stage in enabled_stages(config)} | {"crawls"}
+    written = {stage.writes.name for stage in enabled_stages(config)} | {CRAWLS.name}
     written |= {table.name for table in FROM_TRAINING if delta.table_exists(spark, lake, table)}
     unwritten = {table.name: table for stage in STAGES for table in stage.reads if table.name not in written}
     empty = {name: spark.createDataFrame([], table.spark()) for name, table in unwritten.items()}
     return Lake(spark, lake, config.crawl, empty | outside)
+
+
+def conclude(opened: Lake, runs: Runs, decided: Sequence[str], asked: Sequence[str]) -> Summary:
+    """What came of it, once all that is true of a lake has been found to hold. Raises `NothingToDo` when the lake keeps
+    no document."""
+    summary = summarize(opened, runs, decided, asked)
+    require_invariants(opened.spark, opened.path)
+    if summary.lake_kept == 0:
+        raise NothingToDo(summary.nothing_kept())
+    return summary
 
 
 def summarize(opened: Lake, runs: Runs, decided: Sequence[str], asked: Sequence[str]) -> Summary:

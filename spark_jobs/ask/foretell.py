@@ -3,7 +3,6 @@ Spark."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,7 +18,6 @@ from schemas.tables.crawls import CRAWLS
 from schemas.tables.documents import DOCUMENTS
 from schemas.tables.duplicates import SIMILARITIES
 from schemas.tables.minhash import BAND_INDEX, SIGNATURES
-from schemas.tables.runs import RUNS
 from spark_jobs.lake.columns import LakeColumns, join_columns, lists_by_document
 from spark_jobs.signals import SIGNALS_TABLE
 from spark_jobs.signals.basic import CHARACTER_COUNT
@@ -151,9 +149,7 @@ class MeasuredLake:
 
 
 NOTHING_ALIKE = Measured(
-    pa.table(
-        {"band": pa.array([], pa.int32()), "band_key": pa.array([], pa.int64()), "doc_id": pa.array([], pa.string())}
-    ),
+    BAND_INDEX.arrow().empty_table(),
     {},
     lambda doc_ids: {},
 )
@@ -169,11 +165,7 @@ def is_asked(policy: Policy, rule: str) -> bool:
 
 def recorded_settings(columns: LakeColumns) -> Settings:
     """How the lake's duplicates were decided last; the defaults where none were."""
-    runs = columns.read(RUNS, ("stage", "started_at", "run_id", "config"))
-    runs = runs.filter(pc.equal(runs["stage"], "deduplicate")).sort_by(
-        [("started_at", "ascending"), ("run_id", "ascending")]
-    )
-    recorded = json.loads(runs["config"][-1].as_py()) if len(runs) else {}
+    recorded = columns.newest_settings("deduplicate") or {}
     known = {key: value for key, value in recorded.items() if key in Settings.model_fields}
     kinds = {"exact": True, "near": True, "url": True, "words_per_shingle": 5}
     return Settings(**Config().model_dump() | kinds | known)

@@ -3,7 +3,6 @@ started."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,20 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.plumbing.errors import NothingToDo, UsageError
-from schemas.tables.runs import RUNS
 from schemas.tables.tokens import TOKENS
-from spark_jobs.ask.foretell import Foretold, MeasuredLake
+from spark_jobs.ask.foretell import CHARACTERS, WORDS, Foretold, MeasuredLake
 from spark_jobs.lake.columns import LakeColumns, join_columns
 from spark_jobs.signals import SIGNALS
-from spark_jobs.signals.basic import CHARACTER_COUNT
-from spark_jobs.signals.gopher_quality import WORD_COUNT
 from spark_jobs.stages.decide.policy import Policy
 from spark_jobs.stages.decide.recorded_policy import recorded_policy
 from spark_jobs.stages.decide.rules import BUCKETS, Flags
 
 DOMAINS_SHOWN = 20
-CHARACTERS = CHARACTER_COUNT.column.name
-WORDS = WORD_COUNT.column.name
 
 
 @dataclass(frozen=True)
@@ -194,13 +188,10 @@ def bucket_limits(
 def policy_of_lake(columns: LakeColumns) -> tuple[Policy, tuple[str, ...]]:
     """The policy of the newest selection in the ledger, and what of it this version cannot read. Raises `UsageError`
     where there is none."""
-    runs = columns.read(RUNS, ("stage", "started_at", "run_id", "config"))
-    selections = runs.filter(pc.equal(runs["stage"], "select_corpus")).sort_by(
-        [("started_at", "ascending"), ("run_id", "ascending")]
-    )
-    if not len(selections):
+    selection = columns.newest_settings("select_corpus")
+    if selection is None:
         raise UsageError(f"{columns.lake}: no selection is in its ledger; name two policies to compare")
-    return recorded_policy(json.loads(selections["config"][-1].as_py())["policy"])
+    return recorded_policy(selection["policy"])
 
 
 def tokens_per_character(columns: LakeColumns, measured: pa.Table) -> float | None:

@@ -3,8 +3,10 @@ answered while someone waits."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +15,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from schemas.contract import Table
 from schemas.plumbing.errors import UsageError
+from schemas.tables.runs import RUNS
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,13 @@ class LakeColumns:
             raise UsageError(f"{uri}: cannot be read: {' '.join(str(error).split())}") from None
         self.versions[table.name] = stored.version()
         return data
+
+    def newest_settings(self, stage: str) -> dict[str, Any] | None:
+        """What the newest run of a stage ran under, of whichever crawl; None where it has not run."""
+        runs = self.read(RUNS, ("stage", "started_at", "run_id", "config"))
+        runs = runs.filter(pc.equal(runs["stage"], stage))
+        newest = runs.sort_by([("started_at", "descending"), ("run_id", "descending")])["config"].slice(0, 1)
+        return json.loads(newest[0].as_py()) if len(newest) else None
 
     def _filter(self, table: Table) -> pc.Expression | None:
         conditions = []

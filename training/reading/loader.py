@@ -76,7 +76,7 @@ class BatchReader:
         tokens, targets, counted = np.empty(shape, np.int64), np.empty(shape, np.int64), np.ones(shape, bool)
         starts = np.zeros(shape, bool) if stage.document_mask else None
         read = increments_read(self.plan, index) if self._table.withdrawn.count else None
-        withdrawn = np.zeros((2, *shape), bool)
+        withdrawn = np.zeros((2, *shape), bool) if read is not None else None
         total, first_row = 0, self._rank * len(rows)
         for places in _by_part(rows):
             stored = self._stored(rows[places[0]], len(places), stage.document_mask, read)
@@ -86,7 +86,7 @@ class BatchReader:
             tokens[where], targets[where] = own, following
             if starts is not None:
                 starts[where], counted[where] = stored.starts.reshape(-1, shape[1]), ~stored.last.reshape(-1, shape[1])
-            if stored.out.any() or stored.target_out.any():
+            if withdrawn is not None and (stored.out.any() or stored.target_out.any()):
                 out = stored.out.reshape(-1, shape[1]), stored.target_out.reshape(-1, shape[1])
                 withdrawn[0][where], withdrawn[1][where] = out
                 own, following, _ = hidden_arrays(own, following, *out, self._end_of_document)
@@ -104,7 +104,7 @@ class BatchReader:
             documents=_numbers(starts).reshape(cut) if starts is not None else None,
             sources=sources.reshape(cut[:2]),
             hash=total & HASH_MASK,
-            withdrawn=withdrawn.reshape(2, *cut) if withdrawn.any() else None,
+            withdrawn=withdrawn.reshape(2, *cut) if withdrawn is not None and withdrawn.any() else None,
         )
 
     def _stored(self, first: Row, count: int, masked: bool, read: Increments | None) -> Stored:

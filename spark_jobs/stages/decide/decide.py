@@ -32,6 +32,7 @@ from spark_jobs.stages.decide.rules import (
     Flags,
     Languages,
     Numbers,
+    any_of_lists,
     buckets_of,
     flags_of,
     numbers_of,
@@ -206,11 +207,9 @@ def decisions(policy: Policy, judged: pa.RecordBatch) -> pa.RecordBatch:
 
 def duplicate_kinds(kinds: pa.Array) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
     """(n, 3): in which of the ways of `DUPLICATE_RULES` each document repeats a kept one, from lists of kinds."""
-    values, rows = pc.list_flatten(kinds), pc.list_parent_indices(kinds).to_numpy(zero_copy_only=False)
-    found = np.zeros((len(kinds), len(DUPLICATE_RULES)), bool)
-    for number, name in enumerate(DUPLICATE_RULES):
-        found[rows[flags_of(pc.equal(values, name.removeprefix("duplicate.")))], number] = True
-    return found
+    values = pc.list_flatten(kinds)
+    flags = (flags_of(pc.equal(values, name.removeprefix("duplicate."))) for name in DUPLICATE_RULES)
+    return np.stack([any_of_lists(kinds, of_kind) for of_kind in flags], axis=1)
 
 
 def cluster_factor(policy: Policy, cluster_size: Numbers) -> Numbers:

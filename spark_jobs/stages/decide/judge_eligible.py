@@ -6,9 +6,9 @@ Duplicates are decided among eligible documents only, so what stands for a remov
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import partial
 
-import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -17,6 +17,7 @@ from schemas.tables.documents import DOCUMENTS
 from schemas.tables.eligibility import ELIGIBILITY
 from schemas.tables.incidents import SUSPECTS
 from spark_jobs.kernels.gates.entry_lists import list_digests
+from spark_jobs.lake.batches import map_batches
 from spark_jobs.lake.stage import Stage
 from spark_jobs.signals import SIGNALS_TABLE
 from spark_jobs.stages.decide.decide import eligibility, sources
@@ -29,14 +30,9 @@ READS = (DOCUMENTS, SIGNALS_TABLE, DECONTAMINATION, SUSPECTS)
 def transform(*inputs: DataFrame, config: Config) -> DataFrame:
     """One row for every document: `failed` where extraction failed, `rejected` with all its rules, else `eligible`.
     `inputs` are those of `READS`."""
-    policy = config.policy
-
-    def judge_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            yield eligibility(policy, batch)
-
     tables = dict(zip((table.name for table in READS), inputs, strict=True))
-    return joined(sources(policy), tables).mapInArrow(judge_batches, ELIGIBILITY.spark())
+    documents = joined(sources(config.policy), tables)
+    return map_batches(documents, partial(eligibility, config.policy), ELIGIBILITY)
 
 
 def outcome_counts() -> Mapping[str, Column]:

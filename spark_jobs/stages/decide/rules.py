@@ -99,10 +99,7 @@ def _holds(rule: ColumnRule, values: pa.Array, entries: tuple[str, ...]) -> Flag
     """Whether the text, or any element of the list, is among the entries."""
     if rule.kind == "list":
         elements = pc.list_flatten(values)
-        is_one = flags_of(pc.is_in(elements, value_set=pa.array(entries, elements.type)))
-        holds = np.zeros(len(values), bool)
-        holds[pc.list_parent_indices(values).to_numpy(zero_copy_only=False)[is_one]] = True
-        return holds
+        return any_of_lists(values, flags_of(pc.is_in(elements, value_set=pa.array(entries, elements.type))))
     if rule.kind == "text":
         return flags_of(pc.is_in(values, value_set=pa.array(entries, values.type)))
     # A batch has few hosts for its documents: each is looked up once.
@@ -161,10 +158,8 @@ def weights_of(policy: Policy, languages: Languages, bucket: Buckets, documents:
 def _rights(rule: RightsRule, documents: pa.RecordBatch) -> Iterator[tuple[str, Flags]]:
     if rule.reject_robots:
         robots = documents["robots"]
-        named = pc.is_in(pc.list_flatten(robots), value_set=pa.array(rule.reject_robots)).to_numpy(zero_copy_only=False)
-        forbids = np.zeros(len(documents), bool)
-        forbids[pc.list_parent_indices(robots).to_numpy(zero_copy_only=False)[named]] = True
-        yield "rights.robots", forbids
+        named = pc.is_in(pc.list_flatten(robots), value_set=pa.array(rule.reject_robots))
+        yield "rights.robots", any_of_lists(robots, flags_of(named))
     if rule.reject_tdm_reservation:
         yield "rights.tdm_reservation", flags_of(pc.equal(documents["tdm_reservation"], 1))
     if rule.licences:
@@ -180,12 +175,17 @@ def _rights(rule: RightsRule, documents: pa.RecordBatch) -> Iterator[tuple[str, 
 def _contaminated(rule: DecontaminationRule, documents: pa.RecordBatch) -> Iterator[tuple[str, Flags]]:
     """One rule for each evaluation set that occurs; the two lists of a document run side by side."""
     sets = pc.list_flatten(documents["set_name"])
-    document = pc.list_parent_indices(documents["set_name"]).to_numpy(zero_copy_only=False)
     is_enough = numbers_of(pc.list_flatten(documents["item_share"])) >= rule.max_overlap
     for name in sorted(rule.sets or pc.unique(sets).to_pylist()):
-        holds = np.zeros(len(documents), bool)
-        holds[document[is_enough & flags_of(pc.equal(sets, name))]] = True
-        yield f"decontamination.{name}", holds
+        holds = is_enough & flags_of(pc.equal(sets, name))
+        yield f"decontamination.{name}", any_of_lists(documents["set_name"], holds)
+
+
+def any_of_lists(lists: pa.Array, elements: Flags) -> Flags:
+    """Which documents have an element with a flag, from a flag for each element of all their lists, end to end."""
+    found = np.zeros(len(lists), bool)
+    found[pc.list_parent_indices(lists).to_numpy(zero_copy_only=False)[elements]] = True
+    return found
 
 
 def flags_of(column: pa.Array) -> Flags:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Annotated
 
-import pyarrow as pa
 from pydantic import BeforeValidator, Field
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -15,6 +15,7 @@ from schemas.plumbing.configuration import Extensible
 from schemas.tables.decisions import DECISIONS
 from schemas.tables.duplicates import CLUSTERS, DUPLICATES
 from schemas.tables.eligibility import ELIGIBILITY
+from spark_jobs.lake.batches import map_batches
 from spark_jobs.lake.stage import Stage
 from spark_jobs.stages.decide.decide import closing_sources, decisions
 from spark_jobs.stages.decide.joined import joined
@@ -38,14 +39,9 @@ class Config(configuration.Config):
 def transform(*inputs: DataFrame, config: Config) -> DataFrame:
     """One decision for every document: what it was judged, and `rejected` where it repeats a kept one. `inputs` are
     those of `READS`."""
-    policy = config.policy
-
-    def decide_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            yield decisions(policy, batch)
-
     tables = dict(zip((table.name for table in READS), inputs, strict=True))
-    return joined(closing_sources(policy), tables).mapInArrow(decide_batches, DECISIONS.spark())
+    judged = joined(closing_sources(config.policy), tables)
+    return map_batches(judged, partial(decisions, config.policy), DECISIONS)
 
 
 def decision_counts() -> Mapping[str, Column]:

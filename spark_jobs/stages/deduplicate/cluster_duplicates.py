@@ -16,6 +16,7 @@ from spark_jobs.stages.deduplicate.settings import (
     eligible_documents,
     settings,
     similar_pairs,
+    similar_texts,
 )
 
 
@@ -30,8 +31,9 @@ def transform(
     eligible = eligible_documents(documents, eligibility).select("doc_id", "crawl", "text_hash")
     texts = eligible.groupBy("text_hash", *config.within).agg(F.min("doc_id").alias("first"))
     copies = eligible.join(texts, on=["text_hash", *config.within], how="inner").select("doc_id", "first")
+    similar = similar_texts(similar_pairs(candidate_pairs, similarities, config), texts, "first", config.within)
     edges = (
-        copies.union(similar_documents(texts, similar_pairs(candidate_pairs, similarities, config), config.within))
+        copies.union(similar.select("one", "two"))
         .toDF("one", "two")
         .select(F.greatest("one", "two").alias("larger"), F.least("one", "two").alias("smaller"))
         .where(F.col("larger") != F.col("smaller"))
@@ -43,13 +45,6 @@ def transform(
         .join(eligible.select("doc_id", "crawl"), on="doc_id", how="inner")
         .select("doc_id", "crawl", "cluster_id", "cluster_size")
     )
-
-
-def similar_documents(texts: DataFrame, similar: DataFrame, within: tuple[str, ...]) -> DataFrame:
-    """Pairs of the first documents of similar texts, from (text_hash, first)."""
-    one = texts.select(F.col("text_hash").alias("text"), *within, F.col("first").alias("one"))
-    two = texts.select(F.col("text_hash").alias("other"), *within, F.col("first").alias("two"))
-    return similar.join(one, on="text", how="inner").join(two, on=["other", *within], how="inner").select("one", "two")
 
 
 STAGE = Stage(

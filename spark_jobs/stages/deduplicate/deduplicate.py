@@ -32,6 +32,7 @@ from spark_jobs.stages.deduplicate.settings import (
     in_order,
     settings,
     similar_pairs,
+    similar_texts,
 )
 
 SIMILAR = "array<struct<text: bigint, similarity: double>>"
@@ -74,7 +75,8 @@ def alike_documents(placed: DataFrame, similar: DataFrame, config: Settings) -> 
     texts = numbered(placed, "text_hash", "text", config.within)
     documents = placed.join(texts, on=["text_hash", *config.within], how="inner")
     if config.near:
-        documents = documents.join(similar_texts(texts, similar, config.within), on="text", how="left")
+        alike = listed_both_ways(similar_texts(similar, texts, "text", config.within))
+        documents = documents.join(alike, on="text", how="left")
     else:
         documents = documents.withColumn("similar", F.lit(None).cast(SIMILAR))
     if config.url:
@@ -97,13 +99,9 @@ def numbered(placed: DataFrame, key: str, name: str, within: tuple[str, ...]) ->
     return placed.groupBy(key, *within).agg(F.min("position").alias(name), F.count(F.lit(1)).alias("copies"))
 
 
-def similar_texts(texts: DataFrame, similar: DataFrame, within: tuple[str, ...]) -> DataFrame:
-    """(text, similar): the numbers of the texts that are similar to each, with the similarity."""
-    pairs = similar.toDF("text_hash", "other_hash", "similarity")
-    one = texts.select("text_hash", *within, "text")
-    two = texts.select(F.col("text_hash").alias("other_hash"), *within, F.col("text").alias("other"))
-    numbers = pairs.join(one, on="text_hash", how="inner").join(two, on=["other_hash", *within], how="inner")
-    both = numbers.select("text", "other", "similarity").union(numbers.select("other", "text", "similarity"))
+def listed_both_ways(numbers: DataFrame) -> DataFrame:
+    """(text, similar): the numbers of the texts that are similar to each, with the similarity, from pairs."""
+    both = numbers.union(numbers.select("two", "one", "similarity")).toDF("text", "other", "similarity")
     listed = F.collect_list(F.struct(F.col("other").alias("text"), "similarity"))
     return both.groupBy("text").agg(listed.alias("similar"))
 

@@ -6,7 +6,7 @@ that near-duplicate detection reads text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 
 import pyarrow as pa
 from pydantic import Field
@@ -18,6 +18,7 @@ from schemas.tables.documents import DOCUMENTS
 from schemas.tables.minhash import SIGNATURES
 from spark_jobs.kernels.duplicates.minhash import signature
 from spark_jobs.kernels.duplicates.shingles import shingle_hashes
+from spark_jobs.lake.batches import map_batches
 from spark_jobs.lake.stage import Stage
 
 
@@ -33,12 +34,9 @@ class Config(configuration.Config):
 
 
 def transform(documents: DataFrame, *, config: Config) -> DataFrame:
-    def sign(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            yield sign_batch(batch, config.words_per_shingle, config.hashes, config.seed)
-
     texts = documents.where(F.col("extract_status") == "extracted").select("doc_id", "crawl", "text")
-    return texts.mapInArrow(sign, SIGNATURES.spark()).select(*SIGNATURES.column_names)
+    settings = {"words_per_shingle": config.words_per_shingle, "hashes": config.hashes, "seed": config.seed}
+    return map_batches(texts, partial(sign_batch, **settings), SIGNATURES)
 
 
 def sign_batch(batch: pa.RecordBatch, words_per_shingle: int, hashes: int, seed: int) -> pa.RecordBatch:

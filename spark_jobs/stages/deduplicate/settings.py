@@ -90,6 +90,15 @@ def in_order(eligible: DataFrame, crawls: DataFrame, signals: DataFrame, config:
     return ordered.select(*eligible.columns, F.monotonically_increasing_id().alias("position"))
 
 
+def similar_texts(similar: DataFrame, texts: DataFrame, name: str, within: tuple[str, ...]) -> DataFrame:
+    """(one, two, similarity): pairs of similar texts by the column `name` of `texts` (text_hash, `name`), which has a
+    row for each text, or one in each crawl where documents must have that in common."""
+    one = texts.select(F.col("text_hash").alias("text"), *within, F.col(name).alias("one"))
+    two = texts.select(F.col("text_hash").alias("other"), *within, F.col(name).alias("two"))
+    both = similar.join(one, on="text", how="inner").join(two, on=["other", *within], how="inner")
+    return both.select("one", "two", "similarity")
+
+
 def similar_pairs(candidate_pairs: DataFrame, similarities: DataFrame, settings: Settings) -> DataFrame:
     """(text, other, similarity) of the candidate pairs that are similar. Pairs that only another policy asked for say
     nothing here: what is decided depends on the documents and the policy, not on what was decided before."""
